@@ -1,0 +1,139 @@
+# Makefile - the floor plan of Leat. `make run` and `make test` install what is missing, build, and run.
+
+B       ?= build
+BUG     ?= 0
+SAN     ?=
+MARKS   ?= 1
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+MAKEFLAGS += -s
+PREFIX  ?= /usr/local
+
+# room       may look into                                   (else the compiler refuses)
+USES_broker/base    :=
+USES_broker/wire    := broker/base
+USES_broker/session := broker/base broker/wire
+USES_broker/queue   := broker/base broker/wire
+USES_storage        := broker/base
+USES_broker/replica := broker/base storage
+USES_broker/shard   := broker/base broker/wire broker/session broker/queue storage broker/replica
+USES_broker/os      := broker/base
+USES_broker/net     := broker/base broker/wire broker/shard broker/os
+USES_storage/uring  := broker/base storage broker/os
+USES_broker         := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard broker/os \
+                       broker/net storage/uring
+USES_client         := broker/base broker/wire
+USES_client/cli     := broker/base broker/wire client
+USES_client/examples := client
+
+ALL_ROOMS := $(filter-out broker,$(USES_broker))
+USES_tests/lib      := $(ALL_ROOMS) client
+USES_tests/unit     := $(ALL_ROOMS) client tests/lib
+USES_tests/sim      := $(ALL_ROOMS) client tests/lib
+USES_tests/fuzz     := $(ALL_ROOMS) client
+
+CORE_ROOMS := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard
+PORT_ROOMS := broker/os broker/net storage/uring
+
+PACKAGES := build-essential pkg-config liburing-dev libjemalloc-dev libck-dev libisal-dev libxxhash-dev \
+            libmicrohttpd-dev libjansson-dev libinih-dev libssl-dev libcmocka-dev dpdk-dev \
+            clang clang-format libclang-rt-14-dev universal-ctags python3 strace curl e2fsprogs util-linux
+
+WARN  := -Wall -Wextra -Wconversion -Wformat=2 -Wimplicit-fallthrough -Werror
+HARD  := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero \
+         -fno-delete-null-pointer-checks -fno-strict-aliasing
+ifeq ($(SAN),)
+HARD  += -D_FORTIFY_SOURCE=3
+endif
+CFLAGS  ?= -O2 -g
+CC_ALL   = $(CC) -std=gnu11 $(CFLAGS) $(WARN) $(HARD) $(SAN) -fPIC -MMD -MP -D_GNU_SOURCE -DLEAT_BUG=$(BUG) -DLEAT_MARKS=$(MARKS)
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SAN)
+
+srcs   = $(sort $(wildcard $(1)/*.c))
+objs   = $(patsubst %.c,$(B)/%.o,$(1))
+CORE_OBJS   := $(call objs,$(foreach r,$(CORE_ROOMS),$(call srcs,$(r))))
+PORT_OBJS   := $(call objs,$(foreach r,$(PORT_ROOMS),$(call srcs,$(r))))
+MAIN_OBJS   := $(call objs,$(call srcs,broker))
+CLIENT_OBJS := $(call objs,$(call srcs,client) $(call srcs,broker/base) $(call srcs,broker/wire))
+TESTLIB_OBJS := $(call objs,$(call srcs,tests/lib))
+UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
+EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client/examples))
+
+PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cli/*.c),$(B)/leat) \
+            $(if $(wildcard tests/sim/*.c),$(B)/leat-sim) \
+            $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES)
+
+CORE_LIBS := -lisal -lxxhash -ljemalloc
+PORT_LIBS := -luring -lpthread
+
+.PHONY: all deps run test unit sim tidy clean install programs
+all: programs
+programs: $(B)/libleat-core.a $(PROGRAMS)
+
+define room_rules
+$(B)/$(1)/%.o: $(1)/%.c
+	@mkdir -p $$(dir $$@)
+	$$(CC_ALL) -iquote $(1) $(foreach u,$(USES_$(1)),-iquote $(u)) -c $$< -o $$@
+endef
+$(foreach r,$(patsubst USES_%,%,$(filter USES_%,$(.VARIABLES))),$(eval $(call room_rules,$(r))))
+
+$(B)/libleat-core.a: $(CORE_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+$(B)/leatd: $(MAIN_OBJS) $(PORT_OBJS) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS)
+$(B)/libleat.a: $(CLIENT_OBJS)
+	@rm -f $@
+	ar rcs $@ $^
+$(B)/libleat.so: $(CLIENT_OBJS) client/leat.map
+	$(CC) -shared $(SAN) -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
+$(B)/leat: $(call objs,$(call srcs,client/cli)) $(B)/libleat.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash -ljansson -lpthread
+$(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
+	@mkdir -p $(dir $@)
+	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
+$(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(B)/tests/lib/fake_disk.o
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
+$(UNIT_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)
+
+# Installs what is missing; quick when nothing is.
+deps:
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" = 0 ]; then sudo=; elif command -v sudo >/dev/null; then sudo=sudo; \
+	    else echo "make deps: needs root to install:" $$missing >&2; exit 1; fi; \
+	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing; \
+	fi
+
+unit: programs $(UNIT_BINS)
+	@sh tests/lib/run.sh $(UNIT_BINS)
+
+sim: $(B)/leat-sim
+	$(B)/leat-sim --seeds $(or $(SEEDS),1..2000)
+
+tidy: programs $(UNIT_BINS)
+	@B=$(B) bash tests/tidy/tidy.sh
+
+run: deps
+	@$(MAKE) --no-print-directory -j2 programs
+	@$(B)/leatd --data leat-data
+
+test: deps
+	@$(MAKE) --no-print-directory -j2 programs $(UNIT_BINS)
+	@B=$(B) bash tests/lib/all.sh
+
+clean:
+	rm -rf $(B)
+
+install: programs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
+	install -m 755 $(B)/leatd $(B)/leat $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(B)/libleat.a $(DESTDIR)$(PREFIX)/lib
+	install -m 755 $(B)/libleat.so $(DESTDIR)$(PREFIX)/lib/libleat.so.0
+	ln -sf libleat.so.0 $(DESTDIR)$(PREFIX)/lib/libleat.so
+	install -m 644 client/leat.h $(DESTDIR)$(PREFIX)/include
+	sed 's|@PREFIX@|$(PREFIX)|' client/leat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/leat.pc
+
+-include $(shell [ -d $(B) ] && find $(B) -name '*.d')

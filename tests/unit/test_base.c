@@ -1,0 +1,64 @@
+/* test_base.c - checksums, texts and numbers of the ground floor. */
+#include "base64url.h"
+#include "crc32c.h"
+#include "mark.h"
+#include "prng.h"
+#include "status.h"
+#include "test.h"
+#include "units.h"
+
+TEST(crc32c, matches_the_published_check_value_whole_and_in_parts)
+{
+    assert_int_equal(crc32c(0, "123456789", 9), 0xE3069283);
+    assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xE3069283);
+}
+
+TEST(base64url, comes_back_for_every_size_and_refuses_loose_bits)
+{
+    uint8_t in[40], out[64];
+    char text[64];
+    for (size_t size = 0; size <= sizeof in; size++) {
+        for (size_t i = 0; i < size; i++)
+            in[i] = (uint8_t)(i * 37 + size);
+        base64url_encode(text, in, size);
+        assert_int_equal(base64url_decode(out, text, strlen(text)), (long)size);
+        assert_memory_equal(in, out, size);
+    }
+    assert_int_equal(base64url_decode(out, "AB", 2), -1);
+    assert_int_equal(base64url_decode(out, "A", 1), -1);
+    assert_int_equal(base64url_decode(out, "A+AA", 4), -1);
+}
+
+TEST(units, a_lease_for_ever_does_not_wrap_into_the_past)
+{
+    assert_true(instant_add((struct instant){5}, (struct duration){UINT64_MAX}).ns == UINT64_MAX);
+    assert_true(instant_since((struct instant){3}, (struct instant){5}).ns == 0);
+    assert_int_equal(lsn_block(lsn_make(77, 65535)), 77);
+    assert_int_equal(lsn_index(lsn_make(77, 65535)), 65535);
+}
+
+TEST(status, has_a_name_and_a_text_for_every_code_and_for_unknown_ones)
+{
+    assert_string_equal(status_name(LEAT_STALE_RECEIPT), "stale_receipt");
+    assert_true(status_retry(LEAT_OVERLOADED));
+    assert_false(status_retry(LEAT_NO_QUEUE));
+    assert_string_equal(status_name(255), "unknown_status");
+}
+
+TEST(prng, repeats_from_a_seed_and_stays_below_its_bound)
+{
+    struct prng a = prng_seed(7, 1), b = prng_seed(7, 1), c = prng_seed(7, 2);
+    assert_true(prng_next(&a) == prng_next(&b));
+    assert_true(prng_next(&a) != prng_next(&c));
+    for (int i = 0; i < 1000; i++)
+        assert_true(prng_below(&a, 3) < 3);
+}
+
+TEST(mark, counts_each_pass)
+{
+    mark_reset();
+    for (int i = 0; i < 3; i++)
+        mark(test_mark);
+    assert_int_equal(mark_count("test_mark"), 3);
+    assert_int_equal(mark_count("nobody"), 0);
+}
