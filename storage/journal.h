@@ -1,0 +1,138 @@
+/* journal.h - the segmented, append-only log of one shard: facts in, durable blocks out, bodies back.
+ *
+ * The journal does not know what a fact is: bytes with a length. Facts are appended to the open block; a block is
+ * sealed, written with one O_DIRECT write, and durable when that write (or the flush behind it) has completed. Up to
+ * `depth` blocks are in flight. What arrives while they are shares the next block: group commit by back-pressure,
+ * without a timer. The last `hot_bytes` of blocks stay in memory; older bodies are read back from their segments.
+ *
+ * Life: journal_open() reads manifest and newest checkpoint; journal_replay_*() gives the checkpoint's chunks, then the
+ * blocks behind it in order; journal_start() truncates the torn tail and opens for appending under a new epoch; then
+ * append, step, reap; journal_close().
+ *
+ * Units: bytes; lsn = block << 16 | fact index; place = byte offset of a fact in its block, a multiple of 8. A position
+ * (lsn, place, size) is enough to read a fact again for as long as its segment lives. Memory: allocated at open
+ * (config), nothing later. Failure: journal_error() turns non-OK for good on a failed write or flush; nothing is
+ * acknowledged after it. Thread: owned by one shard. */
+#ifndef LEAT_STORAGE_JOURNAL_H
+#define LEAT_STORAGE_JOURNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "disk.h"
+#include "status.h"
+#include "units.h"
+
+struct journal;
+
+struct journal_config {
+    uint64_t segment_bytes;   /* 64 MiB; from two blocks up in the simulator */
+    uint32_t block_bytes_max; /* 4 MiB: the largest block, header included */
+    uint32_t depth;           /* blocks in flight, 1..8 */
+    uint64_t hot_bytes;       /* blocks kept in memory, at least (depth + 2) blocks of the largest size */
+    uint64_t disk_max;        /* segments are not added beyond this many bytes */
+    uint32_t ack_reserve;     /* bytes of each block that only JOURNAL_ACK may use: 64 KiB */
+    uint64_t cluster;         /* written into every block; 0 on creation: taken from `entropy` */
+    uint64_t entropy;         /* fresh random bits of the caller, for a new directory */
+};
+
+/* Who asks for room: on a nearly full disk the first two are refused before acks are. */
+enum journal_purpose { JOURNAL_PUT, JOURNAL_TAKE, JOURNAL_ACK };
+
+/* journal_open: opens or creates the data directory behind `d`. *error is filled with one sentence for people (what,
+ * where, limit) on failure: LEAT_CORRUPT, LEAT_TOO_NEW, LEAT_DISK_ERROR, LEAT_NO_SPACE. */
+enum leat_status journal_open(struct journal **j, struct disk *d, const struct journal_config *config, char error[256]);
+
+/* Capacities and identity that stand in the manifest: an opaque blob of the caller, at most JOURNAL_BLOB bytes (lasting
+ * limits, receipt key, catalogue version). size 0 on a new directory until journal_set_blob(), which is durable when
+ * journal_start() returns. */
+enum { JOURNAL_BLOB = 1024 };
+uint32_t journal_blob(const struct journal *j, uint8_t blob[JOURNAL_BLOB]);
+void journal_set_blob(struct journal *j, const uint8_t *blob, uint32_t size);
+
+/* Replay, first the image: up to `max` bytes of the newest checkpoint, in order; 0 at its end (or if there is none).
+ * *status: LEAT_CORRUPT and a sentence in error. */
+uint32_t journal_replay_image(struct journal *j, uint8_t *bytes, uint32_t max, enum leat_status *status,
+                              char error[256]);
+
+/* Replay, then the blocks behind it: *payload points to the facts of the next block until the next call. False at the
+ * end of the log: a torn tail ends it quietly, rot sets *status to LEAT_CORRUPT and says the exact range. */
+struct journal_block {
+    uint64_t number;
+    uint32_t epoch;
+    uint32_t facts;         /* how many facts the payload holds */
+    const uint8_t *payload; /* facts back to back; `place` of the first is payload_place */
+    uint32_t payload_size;
+    uint32_t payload_place;
+};
+bool journal_replay_block(struct journal *j, struct journal_block *block, enum leat_status *status, char error[256]);
+
+/* journal_start: zeroes and syncs what lies behind the end of the log, makes `epoch` (one more than any seen) durable
+ * in the manifest, opens the first block. */
+enum leat_status journal_start(struct journal *j, char error[256]);
+uint32_t journal_epoch(const struct journal *j); /* of this start; valid after journal_open (already the new one) */
+
+/* Appending. journal_reserve: room for one fact of `size` bytes (multiple of 8) in the open block, as a pointer to
+ * fill; *lsn and *place are where it will be. NULL: the block is full and `depth` blocks are in flight, or a purpose's
+ * reserve is reached (journal_refusal() tells which status: LEAT_OVERLOADED or LEAT_NO_SPACE). `together` > size asks
+ * that so many bytes lie in the same block as this one (an atomic step, a batch of leases). journal_commit: the fact is
+ * written and counts. A fact with `waited` false does not start a block by itself: it leaves with the next waited one,
+ * or after 5 ms. */
+uint8_t *journal_reserve(struct journal *j, enum journal_purpose purpose, uint32_t size, uint32_t together,
+                         struct lsn *lsn, uint32_t *place);
+enum leat_status journal_refusal(const struct journal *j);
+void journal_commit(struct journal *j, uint32_t size, bool waited, struct instant now);
+
+/* journal_step: reaps completions, submits the open block if it is due and fewer than `depth` are in flight, writes the
+ * idle watermark block, asks for segments ahead, drives the checkpoint's writes. Returns how many things happened (0:
+ * idle). */
+unsigned journal_step(struct journal *j, struct instant now);
+/* When journal_step() wants to run again without a completion (5 ms rule, watermark block), or INSTANT_NEVER. */
+struct instant journal_next_due(const struct journal *j);
+
+/* Watermarks, as block numbers: facts of blocks <= these are appended (sealed or open), durable. */
+uint64_t journal_appended(const struct journal *j);
+uint64_t journal_durable(const struct journal *j);
+enum leat_status journal_error(const struct journal *j);
+
+/* Bodies. journal_hot: the fact in memory, or NULL if its block has left the hot tail. The pointer is good until the
+ * next journal_step(). */
+const uint8_t *journal_hot(const struct journal *j, struct lsn lsn, uint32_t place, uint32_t size);
+/* journal_fetch: starts reading a cold fact. `data` is DISK_BLOCK-aligned memory of at least journal_fetch_bytes(place,
+ * size); *skip is where the fact begins in it when the completion (journal_fetched) arrives with LEAT_OK. The caller
+ * checks the fact's own checksum, seeded by its lsn. False: too many reads, try later. */
+uint32_t journal_fetch_bytes(uint32_t place, uint32_t size);
+bool journal_fetch(struct journal *j, struct lsn lsn, uint32_t place, uint32_t size, void *data, uint32_t *skip,
+                   uint64_t tag);
+/* Next finished fetch: its tag and LEAT_OK, LEAT_DISK_ERROR or LEAT_CORRUPT. */
+bool journal_fetched(struct journal *j, uint64_t *tag, enum leat_status *status);
+
+/* Checkpoints. The caller cuts an image of its state as of position `upto` (the last appended block, with everything of
+ * it applied) and feeds it in chunks. begin: false if one is under way or nothing was appended since the last. write:
+ * false when no buffer is free now (feed the rest later). end: the image is complete; it is published in the manifest
+ * when it and its position are durable, and segments that neither the log behind it nor a live message needs are freed.
+ */
+bool journal_checkpoint_begin(struct journal *j, uint64_t image_bytes);
+bool journal_checkpoint_write(struct journal *j, const uint8_t *bytes, uint32_t size);
+void journal_checkpoint_end(struct journal *j);
+bool journal_checkpoint_running(const struct journal *j);
+/* Bytes appended since the newest published checkpoint: the caller's measure for when to take the next. */
+uint64_t journal_tail_bytes(const struct journal *j);
+
+/* Liveness of segments: how many live (not gone) message bodies lie in a block's segment is kept by these two calls;
+ * replay and image loading call them too. A segment whose count is 0 and which lies before the newest checkpoint's
+ * position is recycled. */
+void journal_pin(struct journal *j, uint64_t block);
+void journal_unpin(struct journal *j, uint64_t block);
+
+/* For the operator: sizes and counters. */
+struct journal_counters {
+    uint64_t blocks, bytes, payload_bytes, flushes, fetches, segments, free_segments, disk_bytes, checkpoints,
+        torn_tails;
+};
+struct journal_counters journal_counters(const struct journal *j);
+
+/* journal_close: call after journal_step() until durable == appended. Frees everything; the disk stays the caller's. */
+void journal_close(struct journal *j);
+
+#endif
