@@ -1,0 +1,44 @@
+/* ready.h - the ready messages of one queue: first those that came back, by age, then the rest in order of arrival.
+ *
+ * Messages that came back from a lease are in a pairing heap by log position, through their slots: an expired lease
+ * returns to the front. The rest are 16-byte entries in chunks of a kilobyte. Both live in slabs of the engine.
+ *
+ * Units: messages. Failure: ready_push() needs a chunk at times: ready_has_room() says so before, and nothing else
+ * fails. Thread: owned by one shard. */
+#ifndef LEAT_QUEUE_READY_H
+#define LEAT_QUEUE_READY_H
+
+#include <stdbool.h>
+
+#include "message.h"
+#include "slab.h"
+
+enum { READY_CHUNK_ENTRIES = 62, READY_CHUNK_BYTES = 1024 };
+
+struct ready {
+    uint32_t head, tail; /* chunks */
+    uint32_t heap;       /* root slot */
+    uint32_t zero;
+};
+
+/* One entry, unpacked. */
+struct ready_entry {
+    struct lsn lsn;
+    struct message_where where;
+    struct instant sent; /* to the millisecond, rounded down */
+    uint8_t durability;
+};
+
+void ready_init(struct ready *r);
+bool ready_has_room(const struct ready *r, const struct slab *chunks, struct instant sent);
+void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *entry);
+/* ready_first: the oldest entry of the chunks; false if there is none. ready_pop: takes it out. */
+bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_entry *entry);
+void ready_pop(struct ready *r, struct slab *chunks);
+
+/* The heap of returned messages; `slots` is the slab of struct message. r->heap is the one with the lowest position, or
+ * SLAB_NONE. */
+void ready_heap_add(struct ready *r, const struct slab *slots, uint32_t slot);
+void ready_heap_remove(struct ready *r, const struct slab *slots, uint32_t slot);
+
+#endif
