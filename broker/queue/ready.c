@@ -103,6 +103,16 @@ void ready_pop(struct ready *r, struct slab *chunks)
     slab_give(chunks, empty);
 }
 
+void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *messages, uint64_t *bytes)
+{
+    for (uint32_t i = r->head; i != SLAB_NONE; i = chunk_at(chunks, i)->next) {
+        const struct chunk *c = chunk_at(chunks, i);
+        for (unsigned k = c->first; k < c->end; k++)
+            *bytes += 8 * (c->entries[k][1] >> AGE_BITS & ((1u << 18) - 1));
+        *messages += c->end - c->first;
+    }
+}
+
 /* Joins two heaps (roots without siblings); the lower position becomes the root. */
 static uint32_t meld(const struct slab *slots, uint32_t a, uint32_t b)
 {

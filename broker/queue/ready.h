@@ -36,6 +36,9 @@ void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *
 bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_entry *entry);
 void ready_pop(struct ready *r, struct slab *chunks);
 
+/* ready_count: adds the entries of all chunks and their bytes; for checkers. */
+void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *messages, uint64_t *bytes);
+
 /* The heap of returned messages; `slots` is the slab of struct message. r->heap is the one with the lowest position, or
  * SLAB_NONE. */
 void ready_heap_add(struct ready *r, const struct slab *slots, uint32_t slot);

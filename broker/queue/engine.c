@@ -1,0 +1,113 @@
+/* engine.c - opening, finding and telling; the changes are in apply.c. */
+#include "engine.h"
+
+#include <string.h>
+
+#include "must.h"
+
+enum leat_status engine_open(struct engine *e, const struct engine_capacity *capacity, struct instant start)
+{
+    memset(e, 0, sizeof *e);
+    e->capacity = *capacity;
+    enum leat_status status = slab_open(&e->queues, capacity->queues, sizeof(struct queue));
+    if (status == LEAT_OK)
+        status = slab_open(&e->slots, capacity->slots, sizeof(struct message));
+    if (status == LEAT_OK)
+        status = slab_open(&e->chunks, capacity->ready_chunks, READY_CHUNK_BYTES);
+    if (status == LEAT_OK)
+        status = wheel_open(&e->wheel, capacity->slots, start);
+    if (status == LEAT_OK)
+        status = names_open(&e->names, capacity->queues);
+    if (status != LEAT_OK)
+        engine_close(e);
+    return status;
+}
+
+void engine_close(struct engine *e)
+{
+    slab_close(&e->queues);
+    slab_close(&e->slots);
+    slab_close(&e->chunks);
+    wheel_close(&e->wheel);
+    names_close(&e->names);
+}
+
+static const struct name *name_of(const void *owner, uint32_t number)
+{
+    return &engine_queue_at(owner, number)->name;
+}
+
+uint32_t engine_find(const struct engine *e, const struct name *name)
+{
+    return names_find(&e->names, name, name_of, e);
+}
+
+struct queue *engine_queue(const struct engine *e, struct queue_ref ref)
+{
+    if (ref.number >= e->queues.used)
+        return NULL;
+    struct queue *q = engine_queue_at(e, ref.number);
+    return q->state == QUEUE_LIVE && q->incarnation == ref.incarnation ? q : NULL;
+}
+
+static struct duration age_of_ready(const struct engine *e, const struct queue *q, struct instant now)
+{
+    struct instant oldest = now;
+    struct ready_entry entry;
+    if (ready_first(&q->ready, &e->chunks, &entry))
+        oldest = instant_min(oldest, entry.sent);
+    if (q->ready.heap != SLAB_NONE)
+        oldest = instant_min(oldest, engine_message_at(e, q->ready.heap)->sent);
+    return instant_since(now, oldest);
+}
+
+void engine_stat(const struct engine *e, uint32_t number, struct instant now, struct reply_stat *stat)
+{
+    const struct queue *q = engine_queue_at(e, number);
+    const struct queue_counters *c = &q->counters;
+    *stat = (struct reply_stat){
+        .queue = {number, q->incarnation},
+        .attributes = q->attributes,
+        .name = q->name,
+        .ready = c->ready,
+        .leased = c->leased,
+        .delayed = c->delayed,
+        .dead = c->dead,
+        .bytes = c->bytes,
+        .puts = c->puts,
+        .takes = c->takes,
+        .acks = c->acks,
+        .nacks = c->nacks,
+        .expiries = c->expiries,
+        .dead_letters = c->dead_letters,
+        .oldest_ready = age_of_ready(e, q, now),
+    };
+    if (q->leased.head != SLAB_NONE)
+        stat->oldest_leased = instant_since(now, engine_message_at(e, q->leased.head)->since);
+    if (q->delayed.head != SLAB_NONE)
+        stat->oldest_delayed = instant_since(now, engine_message_at(e, q->delayed.head)->sent);
+}
+
+struct instant engine_next_due(const struct engine *e)
+{
+    return wheel_next_due(&e->wheel);
+}
+
+struct queue_counters engine_recount(const struct engine *e, uint32_t number)
+{
+    const struct queue *q = engine_queue_at(e, number);
+    struct queue_counters c = q->counters;
+    c.ready = c.leased = c.delayed = c.dead = c.bytes = 0;
+    for (uint32_t i = 0; i < e->slots.used; i++) {
+        const struct message *m = engine_message_at(e, i);
+        if (m->state == MESSAGE_FREE || m->queue != number)
+            continue;
+        c.ready += m->state == MESSAGE_READY;
+        c.leased += m->state == MESSAGE_LEASED;
+        c.delayed += m->state == MESSAGE_DELAYED;
+        c.dead += m->state == MESSAGE_DEAD;
+        c.bytes += 8ull * m->where.size8;
+    }
+    ready_count(&q->ready, &e->chunks, &c.ready, &c.bytes);
+    return c;
+}

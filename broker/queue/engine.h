@@ -1,0 +1,97 @@
+/* engine.h - all queues of one shard, as data: what plan.c reads and apply.c changes.
+ *
+ * A message is in exactly one place at a time:
+ *
+ *            put                 take                 ack
+ *   (new) ---------> READY ----------------> LEASED --------> (gone)
+ *     | delayed      ^ ^                     | | |
+ *     +---> DELAYED -+ +---- lease ran out --+ | +-- attempts spent --> DEAD, or READY in the dead-letter queue
+ *              ^                               |
+ *              +--------- nack, delayed -------+
+ *
+ * Everything is in slabs and named by index, so that two engines given the same facts are equal byte by byte. The wheel
+ * and the table of names are derived from the slabs.
+ *
+ * Units: messages, bytes of put facts, struct instant. Memory: reserved at engine_open() for the capacities, touched as
+ * used. Failure: engine_open() gives LEAT_NO_MEMORY. Thread: owned by one shard. */
+#ifndef LEAT_QUEUE_ENGINE_H
+#define LEAT_QUEUE_ENGINE_H
+
+#include "message.h"
+#include "name.h"
+#include "names.h"
+#include "ready.h"
+#include "receipt.h"
+#include "reply.h"
+#include "slab.h"
+#include "wheel.h"
+
+struct engine_capacity {
+    uint32_t queues;       /* 16384 */
+    uint32_t slots;        /* leased, delayed, returned and dead messages: 1 M */
+    uint32_t ready_chunks; /* of READY_CHUNK_ENTRIES messages */
+};
+
+enum queue_state { QUEUE_FREE = 0, QUEUE_LIVE = 1, QUEUE_DROPPED = 2 };
+
+/* A list of slots, oldest first. */
+struct queue_list {
+    uint32_t head, tail;
+};
+
+struct queue_counters {
+    uint64_t ready, leased, delayed, dead, bytes;
+    uint64_t puts, takes, acks, nacks, expiries, dead_letters;
+};
+
+struct queue {
+    uint32_t free_link; /* of the slab */
+    uint32_t incarnation;
+    uint32_t dead_letter; /* number, or SLAB_NONE */
+    uint32_t sources;     /* queues whose dead-letter queue this is */
+    uint32_t state;       /* enum queue_state */
+    uint32_t zero;
+    struct ready ready;
+    struct queue_list leased;  /* by start of the lease */
+    struct queue_list delayed; /* by arrival in that state */
+    struct queue_list dead;
+    struct queue_counters counters;
+    struct queue_attributes attributes;
+    struct name name;
+};
+
+struct engine {
+    struct engine_capacity capacity;
+    struct slab queues, slots, chunks;
+    struct wheel wheel;
+    struct names names;
+    uint32_t incarnations; /* of queues, ever */
+    struct instant latest; /* of any fact */
+};
+
+enum leat_status engine_open(struct engine *e, const struct engine_capacity *capacity, struct instant start);
+void engine_close(struct engine *e);
+
+/* engine_find: the live queue of a name, or SLAB_NONE. engine_queue: the live queue that a client means, or NULL. */
+uint32_t engine_find(const struct engine *e, const struct name *name);
+struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
+
+/* engine_stat: attributes, counters and ages of one queue, O(1). `parked` is left to the caller. */
+void engine_stat(const struct engine *e, uint32_t number, struct instant now, struct reply_stat *stat);
+
+/* engine_next_due: no lease or delay ends before this; INSTANT_NEVER if there is none. */
+struct instant engine_next_due(const struct engine *e);
+
+static inline struct queue *engine_queue_at(const struct engine *e, uint32_t number)
+{
+    return slab_at(&e->queues, number);
+}
+static inline struct message *engine_message_at(const struct engine *e, uint32_t slot)
+{
+    return slab_at(&e->slots, slot);
+}
+
+/* engine_recount: the counters of a queue, counted anew from the messages themselves; for checkers, O(messages). */
+struct queue_counters engine_recount(const struct engine *e, uint32_t number);
+
+#endif

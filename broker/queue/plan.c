@@ -1,0 +1,239 @@
+/* plan.c - see plan.h. A receipt is believed only after its keyed hash; a slot number from outside is compared with the
+ * slab before it is used. */
+#include "plan.h"
+
+#include <string.h>
+
+#include "apply.h"
+#include "crc32c.h"
+#include "mark.h"
+
+static void begin(struct fact *f, uint8_t kind)
+{
+    memset(f, 0, sizeof *f);
+    f->kind = kind;
+}
+
+static bool same_attributes(const struct queue_attributes *a, const struct queue_attributes *b)
+{
+    return a->lease.ns == b->lease.ns && a->delay.ns == b->delay.ns && a->max_attempts == b->max_attempts &&
+           a->body_max == b->body_max && a->durability == b->durability && name_equal(&a->dead_letter, &b->dead_letter);
+}
+
+enum leat_status plan_queue_create(const struct engine *e, const struct plan_limits *l, const struct request *r,
+                                   struct fact *f)
+{
+    struct queue_attributes wanted = r->attributes;
+    if (wanted.lease.ns == 0)
+        wanted.lease = duration_s(30);
+    if (wanted.durability == CLASS_DEFAULT)
+        wanted.durability = CLASS_DISK;
+    if (wanted.lease.ns < l->lease_min.ns || wanted.lease.ns > l->lease_max.ns || wanted.delay.ns > l->delay_max.ns ||
+        wanted.body_max > l->body_max)
+        return LEAT_BAD_VALUE;
+    begin(f, 0);
+    uint32_t number = engine_find(e, &r->name);
+    if (number != SLAB_NONE)
+        return same_attributes(&engine_queue_at(e, number)->attributes, &wanted) ? LEAT_OK : LEAT_QUEUE_EXISTS;
+    uint32_t dead_letter = SLAB_NONE;
+    if (wanted.dead_letter.size > 0) {
+        dead_letter = engine_find(e, &wanted.dead_letter);
+        if (dead_letter == SLAB_NONE)
+            return LEAT_NO_QUEUE;
+    }
+    number = slab_next(&e->queues);
+    if (number == SLAB_NONE)
+        return LEAT_QUEUES_FULL;
+    f->kind = FACT_QUEUE_CREATED;
+    f->queue = (struct fact_queue){.number = number,
+                                   .incarnation = e->incarnations + 1,
+                                   .dead_letter = dead_letter,
+                                   .name = r->name,
+                                   .attributes = wanted};
+    return LEAT_OK;
+}
+
+enum leat_status plan_queue_drop(const struct engine *e, const struct request *r, struct fact *f)
+{
+    uint32_t number = engine_find(e, &r->name);
+    if (number == SLAB_NONE)
+        return LEAT_NO_QUEUE;
+    if (engine_queue_at(e, number)->sources > 0)
+        return LEAT_QUEUE_IN_USE;
+    begin(f, FACT_QUEUE_DROPPED);
+    f->queue.number = number;
+    return LEAT_OK;
+}
+
+enum leat_status plan_put(const struct engine *e, const struct plan_limits *l, struct queue_ref ref,
+                          const struct request_put_entry *entry, struct instant now, struct fact *f)
+{
+    const struct queue *q = engine_queue(e, ref);
+    if (!q)
+        return LEAT_NO_QUEUE;
+    uint32_t body_max = q->attributes.body_max ? q->attributes.body_max : l->body_max;
+    if (entry->body_size > body_max || entry->body_size > l->body_max)
+        return LEAT_TOO_LARGE;
+    if (crc32c(0, entry->body, entry->body_size) != entry->body_crc)
+        return LEAT_BAD_CHECKSUM;
+    struct duration delay = entry->delay.ns == UINT64_MAX ? q->attributes.delay : entry->delay;
+    if (delay.ns > l->delay_max.ns)
+        return LEAT_BAD_VALUE;
+    uint32_t slot = delay.ns > 0 ? slab_next(&e->slots) : SLAB_NONE;
+    if (delay.ns > 0 && slot == SLAB_NONE)
+        return LEAT_LEASES_FULL;
+    if (delay.ns == 0 && !ready_has_room(&q->ready, &e->chunks, now))
+        return LEAT_READY_FULL;
+    begin(f, FACT_PUT);
+    f->at = now;
+    f->put = (struct fact_put){.queue = ref.number,
+                               .slot = slot,
+                               .due = delay.ns > 0 ? instant_add(now, delay) : INSTANT_ZERO,
+                               .body_size = entry->body_size,
+                               .body_crc = entry->body_crc,
+                               .attrs_size = entry->attrs_size,
+                               .durability =
+                                   entry->durability == CLASS_DEFAULT ? q->attributes.durability : entry->durability,
+                               .attrs = entry->attrs,
+                               .body = entry->body};
+    return LEAT_OK;
+}
+
+enum leat_status plan_take(const struct engine *e, const struct plan_limits *l, struct queue_ref ref,
+                           struct duration lease, struct instant now, struct fact *f)
+{
+    const struct queue *q = engine_queue(e, ref);
+    if (!q)
+        return LEAT_NO_QUEUE;
+    if (lease.ns == 0)
+        lease = q->attributes.lease;
+    if (lease.ns < l->lease_min.ns || lease.ns > l->lease_max.ns)
+        return LEAT_BAD_VALUE;
+    struct ready_entry entry;
+    uint32_t slot = q->ready.heap;
+    if (slot != SLAB_NONE) {
+        entry.lsn = engine_message_at(e, slot)->lsn;
+    } else {
+        if (!ready_first(&q->ready, &e->chunks, &entry))
+            return LEAT_EMPTY;
+        slot = slab_next(&e->slots);
+        if (slot == SLAB_NONE)
+            return LEAT_LEASES_FULL;
+    }
+    begin(f, FACT_LEASED);
+    f->at = now;
+    bool fresh = slot == e->slots.used;
+    f->leased = (struct fact_leased){.queue = ref.number,
+                                     .slot = slot,
+                                     .generation = fresh ? 1 : engine_message_at(e, slot)->generation + 1,
+                                     .epoch = l->epoch,
+                                     .message = entry.lsn,
+                                     .deadline = instant_add(now, lease)};
+    return LEAT_OK;
+}
+
+/* The message that a receipt speaks of, if the receipt may still act. */
+static enum leat_status resolve(const struct engine *e, const struct plan_limits *l, struct queue_ref ref,
+                                const uint8_t bytes[RECEIPT_BYTES], struct receipt *receipt,
+                                const struct message **found)
+{
+    if (!receipt_decode(receipt, bytes) || receipt->hash != receipt_hash(receipt, l->key))
+        return LEAT_BAD_RECEIPT;
+    if (receipt->slot >= e->slots.used || receipt->incarnation != ref.incarnation)
+        return LEAT_STALE_RECEIPT;
+    const struct message *m = engine_message_at(e, receipt->slot);
+    *found = m;
+#if LEAT_BUG == 21
+    return m->state == MESSAGE_LEASED ? LEAT_OK : LEAT_STALE_RECEIPT;
+#endif
+    bool same = m->generation == receipt->generation && m->epoch == receipt->epoch && m->lsn.n == receipt->id.lsn.n;
+    if (!same || m->queue != ref.number || (m->state != MESSAGE_LEASED && m->state != MESSAGE_READY)) {
+        mark(stale_receipt);
+        return LEAT_STALE_RECEIPT;
+    }
+    return LEAT_OK;
+}
+
+static void plan_spent(const struct engine *e, const struct message *m, struct fact *f)
+{
+    const struct queue *q = engine_queue_at(e, m->queue);
+    f->kind = FACT_MOVED;
+    f->slot.target = q->dead_letter;
+}
+
+static bool spent(const struct engine *e, const struct message *m)
+{
+    uint32_t max = engine_queue_at(e, m->queue)->attributes.max_attempts;
+    return max != 0 && m->attempts >= max;
+}
+
+enum leat_status plan_finish(const struct engine *e, const struct plan_limits *l, uint8_t op, struct queue_ref ref,
+                             const uint8_t bytes[RECEIPT_BYTES], struct duration time, struct instant now,
+                             struct fact *f)
+{
+    if (!engine_queue(e, ref))
+        return LEAT_NO_QUEUE;
+    struct receipt receipt;
+    const struct message *m;
+    enum leat_status status = resolve(e, l, ref, bytes, &receipt, &m);
+    if (status != LEAT_OK)
+        return status;
+    begin(f, FACT_ACKED);
+    f->at = now;
+    f->slot.slot = receipt.slot;
+    f->slot.generation = m->generation;
+    if (op == OP_ACK)
+        return LEAT_OK;
+    if (m->state != MESSAGE_LEASED || m->due.ns <= now.ns) {
+        mark(expired_receipt);
+        return LEAT_STALE_RECEIPT;
+    }
+    if (op == OP_EXTEND) {
+        if (time.ns < l->lease_min.ns || time.ns > l->lease_max.ns)
+            return LEAT_BAD_VALUE;
+        f->kind = FACT_EXTENDED;
+        f->slot.due = instant_add(now, time);
+        return LEAT_OK;
+    }
+    if (time.ns > l->delay_max.ns)
+        return LEAT_BAD_VALUE;
+    f->kind = FACT_RETURNED;
+    f->slot.due = time.ns > 0 ? instant_add(now, time) : INSTANT_ZERO;
+    if (spent(e, m))
+        plan_spent(e, m, f);
+    return LEAT_OK;
+}
+
+bool plan_due(const struct engine *e, uint32_t slot, struct instant now, struct fact *f, struct instant *again)
+{
+    *again = INSTANT_NEVER;
+    const struct message *m = engine_message_at(e, slot);
+    if (slot >= e->slots.used || (m->state != MESSAGE_LEASED && m->state != MESSAGE_DELAYED))
+        return false;
+    if (m->due.ns > now.ns) {
+        mark(fired_before_due);
+        *again = m->due;
+        return false;
+    }
+    if (engine_queue_at(e, m->queue)->state != QUEUE_LIVE)
+        return false;
+    begin(f, m->state == MESSAGE_LEASED ? FACT_EXPIRED : FACT_RIPENED);
+    f->at = now;
+    f->slot.slot = slot;
+    f->slot.generation = m->generation;
+    if (m->state == MESSAGE_LEASED && spent(e, m))
+        plan_spent(e, m, f);
+    return true;
+}
+
+bool plan_reap(const struct engine *e, uint32_t number, struct fact *f)
+{
+    if (number >= e->queues.used || engine_queue_at(e, number)->state != QUEUE_DROPPED)
+        return false;
+    const struct queue_counters *c = &engine_queue_at(e, number)->counters;
+    uint64_t left = c->ready + c->leased + c->delayed + c->dead;
+    begin(f, FACT_REAPED);
+    f->queue.number = number;
+    f->queue.count = left < APPLY_REAP_MAX ? (uint32_t)left : APPLY_REAP_MAX;
+    return true;
+}
