@@ -21,8 +21,9 @@ USES_broker/shard   := broker/base broker/wire broker/session broker/queue stora
 USES_broker/os      := broker/base
 USES_broker/net     := broker/base broker/wire broker/shard broker/os
 USES_storage/uring  := broker/base storage broker/os
+USES_dpdk-port      := broker/base broker/wire broker/shard
 USES_broker         := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard broker/os \
-                       broker/net storage/uring
+                       broker/net storage/uring dpdk-port
 USES_client         := broker/base broker/wire
 USES_client/cli     := broker/base broker/wire client
 USES_client/examples := client
@@ -32,6 +33,11 @@ USES_tests/lib      := $(ALL_ROOMS) client
 USES_tests/unit     := $(ALL_ROOMS) client tests/lib
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client
+USES_tests/e2e      := $(ALL_ROOMS) client
+
+# What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
+FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell uname -m)-linux-gnu/dpdk \
+                       -include rte_config.h -msse4.2
 
 CORE_ROOMS := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard
 PORT_ROOMS := broker/os broker/net storage/uring
@@ -64,8 +70,17 @@ PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cl
             $(if $(wildcard tests/sim/*.c),$(B)/leat-sim) \
             $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES)
 
+DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
+
 CORE_LIBS := -lisal -lxxhash -ljemalloc
 PORT_LIBS := -luring -lpthread
+
+# DPDK is linked statically, with no driver but those named: its shared build loads a hundred plug-ins at every start.
+# (mempool_ring is compulsory; virtio and the two buses are the client's end of the local port.)
+DPDK_DRIVERS := mempool_ring bus_vdev bus_pci net_virtio
+DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ring pci kvargs telemetry eal
+DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
+             -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
 .PHONY: all deps run test unit sim tidy clean install programs
 all: programs
@@ -74,7 +89,7 @@ programs: $(B)/libleat-core.a $(PROGRAMS)
 define room_rules
 $(B)/$(1)/%.o: $(1)/%.c
 	@mkdir -p $$(dir $$@)
-	$$(CC_ALL) -iquote $(1) $(foreach u,$(USES_$(1)),-iquote $(u)) -c $$< -o $$@
+	$$(CC_ALL) -iquote $(1) $(foreach u,$(USES_$(1)),-iquote $(u)) $(FLAGS_$(1)) -c $$< -o $$@
 endef
 $(foreach r,$(patsubst USES_%,%,$(filter USES_%,$(.VARIABLES))),$(eval $(call room_rules,$(r))))
 
@@ -97,6 +112,15 @@ $(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,clien
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
 $(UNIT_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)
+
+# The client's end of the local port; whoever links it adds $(DPDK_LIBS).
+$(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
+	@rm -f $@
+	ar rcs $@ $^
+$(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
+$(B)/test_local: $(DPDK_OBJS)
+$(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
 
 # Installs what is missing; quick when nothing is.
 deps:
