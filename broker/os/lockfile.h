@@ -1,0 +1,14 @@
+/* lockfile.h - one broker per data directory: an flock on DIRECTORY/lock, gone with the process however it dies.
+ *
+ * Take it before anything else in the directory is touched; it makes the directory when it is missing. Blocks up to a
+ * second while another holds it (a broker that is being restarted). The file has the holder's process id for people.
+ * Failure: LEAT_BUSY, or as directory_open(); `error` gets one sentence. Thread: start-up only. */
+#ifndef LEAT_OS_LOCKFILE_H
+#define LEAT_OS_LOCKFILE_H
+
+#include "status.h"
+
+enum leat_status lockfile_take(int *lock, const char *directory, char error[256]);
+void lockfile_release(int lock);
+
+#endif
