@@ -1,0 +1,50 @@
+/* manifest.h - what the data directory is: identity, epoch, segments in log order, newest checkpoint, and the caller's
+ * blob.
+ *
+ * Two copies of MANIFEST_BYTES stand one behind the other in one preallocated file; a new version overwrites the older
+ * copy, so that a torn write leaves the other whole. The newest copy that matches its checksum counts.
+ *
+ * The last entries of the list are spares: recycled segments with their next incarnation already written down, in the
+ * order in which the log will enter them, so that entering one needs no write here first; their first block is 0 until
+ * it is known.
+ *
+ * Units: bytes, block numbers. Memory: struct manifest is about 64 KiB, its owner's. Failure: LEAT_CORRUPT if neither
+ * copy is whole, LEAT_TOO_NEW for a format that this version does not know. Thread: any (pure). */
+#ifndef LEAT_STORAGE_MANIFEST_H
+#define LEAT_STORAGE_MANIFEST_H
+
+#include <stdint.h>
+
+#include "status.h"
+
+enum { MANIFEST_BYTES = 64 * 1024, MANIFEST_SEGMENTS_MAX = 3900, MANIFEST_BLOB_MAX = 1024, MANIFEST_FORMAT = 1 };
+
+struct manifest_segment {
+    uint32_t file;        /* number in its name */
+    uint32_t incarnation; /* life of the file; one more at each recycling */
+    uint64_t first;       /* its first block; 0: a spare */
+};
+
+struct manifest {
+    uint64_t sequence; /* of versions; copy sequence % 2 is the one to write */
+    uint64_t cluster;
+    uint64_t oldest_hash;      /* `previous` of the first block of the first segment */
+    uint64_t checkpoint_block; /* its position: the image holds everything up to here; 0: none */
+    uint64_t checkpoint_bytes;
+    uint64_t checkpoint_hash;
+    uint32_t checkpoint_area;
+    uint32_t epoch;
+    uint32_t blob_size;
+    uint32_t segments;
+    uint8_t blob[MANIFEST_BLOB_MAX];
+    struct manifest_segment segment[MANIFEST_SEGMENTS_MAX];
+};
+
+/* manifest_encode: one copy, MANIFEST_BYTES. */
+void manifest_encode(uint8_t *out, const struct manifest *m);
+
+/* manifest_decode: the newer whole one of two copies that stand one behind the other. *damaged counts copies that are
+ * neither whole nor empty. */
+enum leat_status manifest_decode(struct manifest *m, const uint8_t *copies, unsigned *damaged);
+
+#endif
