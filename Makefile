@@ -64,6 +64,7 @@ MAIN_OBJS   := $(call objs,$(call srcs,broker))
 CLIENT_OBJS := $(call objs,$(call srcs,client) $(call srcs,broker/base) $(call srcs,broker/wire))
 TESTLIB_OBJS := $(call objs,$(call srcs,tests/lib))
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
+E2E_BINS    := $(patsubst tests/e2e/%.c,$(B)/%,$(call srcs,tests/e2e))
 EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client/examples))
 
 PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cli/*.c),$(B)/leat) \
@@ -145,7 +146,7 @@ run: deps
 	@$(B)/leatd --data leat-data
 
 test: deps
-	@$(MAKE) --no-print-directory -j2 programs $(UNIT_BINS)
+	@$(MAKE) --no-print-directory -j2 programs $(UNIT_BINS) $(E2E_BINS)
 	@B=$(B) bash tests/lib/all.sh
 
 clean:
