@@ -267,6 +267,7 @@ static bool start_once(const struct eal_options *o, char *why, size_t why_size)
     if (pinned)
         sched_setaffinity(0, sizeof before, &before);
     if (got >= 0) {
+        rmdir(rte_eal_get_runtime_dir()); /* empty: nothing of ours is shared, and a kill would leave it behind */
         rte_log_set_level_pattern("lib.vhost*", RTE_LOG_ERR);
         rte_log_set_level_pattern("pmd.net.virtio*", RTE_LOG_ERR);
         return true;

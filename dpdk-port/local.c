@@ -15,6 +15,7 @@
  * awake clients are told not to kick, and they tell us the same, so that nobody makes a system call. */
 #include "local.h"
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -459,14 +460,15 @@ static bool buffers_open(struct local_port *p)
 }
 
 /* Registers the socket with vhost and starts to listen. Nothing of checksums and segmentation is offered: every packet
- * is one plain buffer. */
+ * is one plain buffer. Nor are packed rings: rte_vhost_rx_queue_count(), by which arm() looks, reads split ones only.
+ */
 static bool driver_start(struct local_port *p)
 {
     static const unsigned unwanted_bits[] = {
         VIRTIO_NET_F_CSUM,           VIRTIO_NET_F_GUEST_CSUM, VIRTIO_NET_F_GUEST_TSO4, VIRTIO_NET_F_GUEST_TSO6,
         VIRTIO_NET_F_GUEST_ECN,      VIRTIO_NET_F_GUEST_UFO,  VIRTIO_NET_F_HOST_TSO4,  VIRTIO_NET_F_HOST_TSO6,
         VIRTIO_NET_F_HOST_ECN,       VIRTIO_NET_F_HOST_UFO,   VIRTIO_NET_F_CTRL_VQ,    VIRTIO_NET_F_CTRL_RX,
-        VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MQ,
+        VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MQ,         VIRTIO_F_RING_PACKED,
     };
     uint64_t unwanted = 0;
     for (size_t i = 0; i < sizeof unwanted_bits / sizeof unwanted_bits[0]; i++)
@@ -508,8 +510,9 @@ struct local_port *local_open(const char *path, enum leat_status *status, char *
     }
     return p;
 err1:
+    if (p->guests)
+        lock = -1; /* local_close() knows the path and lets go of it */
     local_close(p);
-    lock = -1;
 err0:
     if (lock >= 0)
         address_release(path, lock);
