@@ -13,7 +13,7 @@
  * Datagrams: frames arrive whole or not at all; the ring may lose, a dead broker loses all. Nothing tells that the
  * broker has died, so the layer above times out.
  *
- * Units: bytes; frames are multiples of 8. Memory: about 6 MiB per handle, from DPDK. Failure: NULL or false with a
+ * Units: bytes; frames are multiples of 8. Memory: about 4 MiB per handle, from DPDK. Failure: NULL or false with a
  * sentence; DPDK is started on first use unless the program has done that itself. SIGPIPE is ignored from then on if
  * the program had not chosen what to do with it. Thread: a handle belongs to one thread at a time; open, reopen and
  * close are made one after the other by the library. At most 31 handles per process. */

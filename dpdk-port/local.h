@@ -6,9 +6,9 @@
  * machines of this machine. Not for other machines: see broker/net.
  *
  * Units: frames of at most PACKET_FRAMES_MAX bytes. Memory: about 15 MiB of buffers per port, touched as used, plus
- * what vhost needs per client (some 100 KiB of DPDK's heap). A client may hold GUEST_QUEUE packets of output, fewer
- * when buffers are scarce. Failure: a client that dies, lies about its ring or never reads hurts nobody else; its end
- * is a packet of size 0. What remains of trust is listed in DESIGN.md. Thread: open, the transport and close on the
+ * what vhost needs per client (165 KiB of DPDK's heap, 9 descriptors). A client may hold GUEST_QUEUE packets of output,
+ * fewer when buffers are scarce. Failure: a client that dies, lies about its ring or never reads hurts nobody else; its
+ * end is a packet of size 0. What remains of trust is listed in DESIGN.md. Thread: open, the transport and close on the
  * shard's thread; local_count() on any. eal_start() comes first. */
 #ifndef LEAT_DPDK_PORT_LOCAL_H
 #define LEAT_DPDK_PORT_LOCAL_H
