@@ -31,6 +31,7 @@ enum { TCP_NONE = -1 };
 struct tcp_link {
     int32_t previous, next;
     bool linked;
+    struct instant since; /* of the last progress */
 };
 
 struct tcp_connection {
@@ -50,7 +51,6 @@ struct tcp_connection {
 
     uint8_t *out; /* a chunk, while there is something to send: [out_head, out_tail) */
     uint32_t out_capacity, out_head, out_tail;
-    struct instant blocked_since;
 
     struct tcp_link links[TCP_ORDERS];
 };
@@ -108,6 +108,7 @@ void tcp_uring_end(struct tcp *t, struct tcp_connection *c, bool error);
 void tcp_uring_release(struct tcp *t, struct tcp_connection *c);
 void tcp_uring_touch(struct tcp *t, struct tcp_connection *c, enum tcp_order order);
 void tcp_uring_untouch(struct tcp *t, struct tcp_connection *c, enum tcp_order order);
+bool tcp_uring_evict(struct tcp *t, const struct tcp_connection *c, struct duration least);
 void tcp_uring_push(struct tcp *t, struct tcp_fifo *f, struct tcp_connection *c);
 struct tcp_connection *tcp_uring_pop(struct tcp *t, struct tcp_fifo *f);
 

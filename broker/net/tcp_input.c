@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "mark.h"
 #include "must.h"
 #include "tcp.h"
 
@@ -52,28 +51,15 @@ void tcp_input_drop(struct tcp *t, struct tcp_connection *c)
     tcp_uring_untouch(t, c, TCP_PARTIAL);
 }
 
-/* Who pays when memory is short: the unfinished frame that is stuck for longest, else the reader that is. */
-static struct tcp_connection *tcp_input_victim(struct tcp *t)
-{
-    int32_t stuck = t->orders[TCP_PARTIAL].first;
-    if (stuck == TCP_NONE)
-        stuck = t->orders[TCP_BLOCKED].first;
-    return stuck == TCP_NONE ? NULL : &t->connections[stuck];
-}
-
-/* A chunk for a frame of `size` bytes; false: not even others could pay for it. */
+/* A chunk for a frame of `size` bytes, at others' cost if need be; false: none of them has any. */
 static bool tcp_input_chunk(struct tcp *t, struct tcp_connection *c, uint32_t size)
 {
     uint32_t capacity;
     while (!(c->in = chunks_take(t->chunks, size, &capacity))) {
-        struct tcp_connection *victim = tcp_input_victim(t);
-        mark(tcp_partial_evicted);
-        t->counters.evicted++;
-        if (!victim || victim == c)
+        if (!tcp_uring_evict(t, c, duration_ms(0))) {
+            t->counters.evicted++;
             return false;
-        victim->deaf = true;
-        tcp_uring_end(t, victim, true);
-        tcp_uring_release(t, victim);
+        }
     }
     c->in_need = size;
     return true;

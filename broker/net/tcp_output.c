@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "clock.h"
 #include "mark.h"
 #include "must.h"
 #include "tcp.h"
@@ -26,22 +25,13 @@ static void tcp_output_free(struct tcp *t, struct tcp_connection *c)
     tcp_uring_untouch(t, c, TCP_BLOCKED);
 }
 
-/* A chunk, at the cost of the most stuck reader if there is one. */
+/* A chunk, at the cost of the most stuck connection if it has been so for long. */
 static uint8_t *tcp_output_chunk(struct tcp *t, const struct tcp_connection *c, uint32_t need, uint32_t *capacity)
 {
     uint8_t *chunk;
-    while (!(chunk = chunks_take(t->chunks, need, capacity))) {
-        int32_t first = t->orders[TCP_BLOCKED].first;
-        if (first == TCP_NONE || &t->connections[first] == c)
+    while (!(chunk = chunks_take(t->chunks, need, capacity)))
+        if (!tcp_uring_evict(t, c, duration_s(STUCK_S)))
             return NULL;
-        struct tcp_connection *stuck = &t->connections[first];
-        if (instant_since(clock_now(), stuck->blocked_since).ns < duration_s(STUCK_S).ns)
-            return NULL;
-        mark(tcp_reader_evicted);
-        t->counters.evicted++;
-        tcp_uring_end(t, stuck, true);
-        tcp_uring_release(t, stuck);
-    }
     return chunk;
 }
 
@@ -108,10 +98,8 @@ static bool tcp_output_send(struct tcp *t, struct tcp_connection *c)
     }
     mark(tcp_send_blocked);
     t->counters.blocked_sends++;
-    if (sent > 0 || !c->links[TCP_BLOCKED].linked) {
-        c->blocked_since = clock_now();
+    if (sent > 0 || !c->links[TCP_BLOCKED].linked)
         tcp_uring_touch(t, c, TCP_BLOCKED);
-    }
     c->polling = true;
     ring_poll(t->ring, t->owner, tcp_tag(TCP_WRITABLE, tcp_slot(t, c)), c->fd, POLLOUT);
     return true;

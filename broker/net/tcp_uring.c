@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "limits.h"
 #include "mark.h"
 #include "must.h"
@@ -67,11 +68,14 @@ void tcp_uring_untouch(struct tcp *t, struct tcp_connection *c, enum tcp_order o
 void tcp_uring_touch(struct tcp *t, struct tcp_connection *c, enum tcp_order order)
 {
     int32_t slot = (int32_t)tcp_slot(t, c);
-    if (t->orders[order].last == slot)
+    struct instant now = clock_now();
+    if (t->orders[order].last == slot) {
+        c->links[order].since = now;
         return;
+    }
     tcp_uring_untouch(t, c, order);
     int32_t last = t->orders[order].last;
-    c->links[order] = (struct tcp_link){.previous = last, .next = TCP_NONE, .linked = true};
+    c->links[order] = (struct tcp_link){.previous = last, .next = TCP_NONE, .linked = true, .since = now};
     if (last == TCP_NONE)
         t->orders[order].first = slot;
     else
@@ -123,6 +127,27 @@ void tcp_uring_release(struct tcp *t, struct tcp_connection *c)
     c->state = TCP_FREE;
     c->generation++;
     tcp_uring_push(t, &t->free, c);
+}
+
+bool tcp_uring_evict(struct tcp *t, const struct tcp_connection *c, struct duration least)
+{
+    struct tcp_connection *victim = NULL;
+    struct instant since = INSTANT_NEVER;
+    for (unsigned order = 0; order < TCP_ORDERS; order++) {
+        int32_t first = t->orders[order].first;
+        if (first != TCP_NONE && instant_before(t->connections[first].links[order].since, since)) {
+            victim = &t->connections[first];
+            since = victim->links[order].since;
+        }
+    }
+    if (!victim || victim == c || instant_since(clock_now(), since).ns < least.ns)
+        return false;
+    mark(tcp_evicted);
+    t->counters.evicted++;
+    victim->deaf = true;
+    tcp_uring_end(t, victim, true);
+    tcp_uring_release(t, victim);
+    return true;
 }
 
 /* -- accepting -- */
