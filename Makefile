@@ -49,6 +49,9 @@ PACKAGES := build-essential pkg-config liburing-dev libjemalloc-dev libck-dev li
 WARN  := -Wall -Wextra -Wconversion -Wformat=2 -Wimplicit-fallthrough -Werror
 HARD  := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero \
          -fno-delete-null-pointer-checks -fno-strict-aliasing
+ifneq ($(findstring clang,$(CC)),)
+HARD  += $(if $(shell $(CC) -dumpversion | grep '^1[0-5]'),-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
+endif
 ifeq ($(SAN),)
 HARD  += -D_FORTIFY_SOURCE=3
 endif
@@ -83,7 +86,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps run test unit sim tidy clean install programs
+.PHONY: all deps run test unit asan clang sim tidy clean install programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -134,6 +137,12 @@ deps:
 
 unit: programs $(UNIT_BINS)
 	@sh tests/lib/run.sh $(UNIT_BINS)
+
+# The unit tests once more with AddressSanitizer and UndefinedBehaviorSanitizer, and once built by clang.
+asan:
+	@$(MAKE) --no-print-directory -j2 B=$(B)-asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' unit
+clang:
+	@$(MAKE) --no-print-directory -j2 B=$(B)-clang CC=clang unit
 
 sim: $(B)/leat-sim
 	$(B)/leat-sim --seeds $(or $(SEEDS),1..2000)
