@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "byteorder.h"
-#include "chunks.h"
 #include "frame.h"
 #include "limits.h"
 #include "prng.h"
@@ -585,27 +584,4 @@ TEST(tcp, an_address_is_bound_or_refused_with_a_sentence)
         assert_true(status == LEAT_OK || strstr(error, "assign"));
     }
     room_close(&x);
-}
-
-TEST(chunks, every_size_is_served_and_a_used_up_size_by_the_next_larger)
-{
-    struct chunks *c = chunks_open(1024 * 1024);
-    uint32_t capacity;
-    uint8_t *chunks[256];
-    unsigned n = 0;
-    while ((chunks[n] = chunks_take(c, 100, &capacity))) {
-        assert_true(capacity >= 100);
-        memset(chunks[n], (int)n, 100);
-        n++;
-    }
-    assert_int_equal(n, 64 + 8 + 1);
-    assert_int_equal(chunks_used(c), 1024 * 1024);
-    for (unsigned i = 0; i < n; i++) {
-        assert_int_equal(chunks[i][99], i);
-        chunks_give(c, chunks[i]);
-    }
-    assert_int_equal(chunks_used(c), 0);
-    assert_non_null(chunks_take(c, CHUNK_LARGE, &capacity));
-    assert_null(chunks_take(c, CHUNK_LARGE, &capacity));
-    chunks_close(c);
 }
