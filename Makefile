@@ -1,4 +1,4 @@
-# Makefile - the floor plan of Leat. `make run` and `make test` install what is missing, build, and run.
+# Makefile - the floor plan of Leat. `make test` installs what is missing, builds, and runs every test.
 
 B       ?= build
 BUG     ?= 0
@@ -86,7 +86,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps run test unit asan clang sim tidy clean install programs
+.PHONY: all deps test unit asan clang tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -144,15 +144,8 @@ asan:
 clang:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-clang CC=clang unit
 
-sim: $(B)/leat-sim
-	$(B)/leat-sim --seeds $(or $(SEEDS),1..2000)
-
 tidy: programs $(UNIT_BINS)
 	@B=$(B) bash tests/tidy/tidy.sh
-
-run: deps
-	@$(MAKE) --no-print-directory -j2 programs
-	@$(B)/leatd --data leat-data
 
 test: deps
 	@$(MAKE) --no-print-directory -j2 programs $(UNIT_BINS) $(E2E_BINS)
@@ -160,14 +153,5 @@ test: deps
 
 clean:
 	rm -rf $(B)
-
-install: programs
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include
-	install -m 755 $(B)/leatd $(B)/leat $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(B)/libleat.a $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(B)/libleat.so $(DESTDIR)$(PREFIX)/lib/libleat.so.0
-	ln -sf libleat.so.0 $(DESTDIR)$(PREFIX)/lib/libleat.so
-	install -m 644 client/leat.h $(DESTDIR)$(PREFIX)/include
-	sed 's|@PREFIX@|$(PREFIX)|' client/leat.pc.in > $(DESTDIR)$(PREFIX)/lib/pkgconfig/leat.pc
 
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')

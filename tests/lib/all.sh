@@ -3,6 +3,5 @@
 B=${B:-build}
 export B
 set -- $(ls "$B"/test_* 2>/dev/null | grep -v '\.') tests/tidy/tidy.sh tests/lib/asan.sh tests/lib/clang.sh
-[ -x "$B/leat-sim" ] && set -- "$@" tests/sim/run.sh
 for e in tests/e2e/test_*.sh; do [ -e "$e" ] && set -- "$@" "$e"; done
 sh tests/lib/run.sh "$@"
