@@ -27,10 +27,11 @@ USES_broker         := broker/base broker/wire broker/session broker/queue stora
 USES_client         := broker/base broker/wire
 USES_client/cli     := broker/base broker/wire client
 USES_client/examples := client
+USES_perf           := broker/base
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
-USES_tests/unit     := $(ALL_ROOMS) client tests/lib
+USES_tests/unit     := $(ALL_ROOMS) client perf tests/lib
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client
 USES_tests/e2e      := $(ALL_ROOMS) client
@@ -123,6 +124,7 @@ $(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
 	ar rcs $@ $^
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
+$(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
 
