@@ -28,6 +28,7 @@ USES_client         := broker/base broker/wire
 USES_client/cli     := broker/base broker/wire client
 USES_client/examples := client
 USES_perf           := broker/base
+USES_perf/micro     := broker/base perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
@@ -39,6 +40,7 @@ USES_tests/e2e      := $(ALL_ROOMS) client
 # What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
 FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell uname -m)-linux-gnu/dpdk \
                        -include rte_config.h -msse4.2
+FLAGS_perf/micro    := $(FLAGS_dpdk-port)
 
 CORE_ROOMS := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard
 PORT_ROOMS := broker/os broker/net storage/uring
@@ -73,7 +75,7 @@ EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client
 
 PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cli/*.c),$(B)/leat) \
             $(if $(wildcard tests/sim/*.c),$(B)/leat-sim) \
-            $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES)
+            $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits
 
 DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
 
@@ -124,6 +126,8 @@ $(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
 	ar rcs $@ $^
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
+$(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
