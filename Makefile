@@ -32,7 +32,7 @@ USES_perf/micro     := broker/base perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
-USES_tests/unit     := $(ALL_ROOMS) client perf tests/lib
+USES_tests/unit     := $(ALL_ROOMS) client perf tests/lib tests/sim
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client
 USES_tests/e2e      := $(ALL_ROOMS) client
@@ -129,6 +129,7 @@ $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 $(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
+$(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
 
