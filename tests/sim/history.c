@@ -145,19 +145,19 @@ uint32_t history_queue(struct history *h, const struct name *name, struct queue_
     return i;
 }
 
-void history_drop(struct history *h, uint32_t queue, struct stamp now)
+void history_drop(struct history *h, uint32_t queue)
 {
-    struct seen_queue *q = &h->queues[queue];
-    if (q->dropped == NO) {
-        q->dropped = MAYBE;
-        q->drop_invoked = now;
-    }
+    if (h->queues[queue].dropped == NO)
+        h->queues[queue].dropped = MAYBE;
 }
 
-void history_dropped(struct history *h, uint32_t queue, enum certainty how)
+void history_dropped(struct history *h, uint32_t queue, enum certainty how, struct stamp now)
 {
-    if (h->queues[queue].dropped != YES)
-        h->queues[queue].dropped = (uint8_t)how;
+    struct seen_queue *q = &h->queues[queue];
+    if (q->dropped == YES)
+        return;
+    q->dropped = (uint8_t)how;
+    q->drop_ended = now;
 }
 
 uint32_t history_put(struct history *h, const struct seen_put *p)
@@ -361,9 +361,11 @@ void history_restarted(struct history *h, uint32_t epoch, struct stamp now)
     show(h, &(struct event){.kind = EVENT_RESTARTED, .now = now});
 }
 
-void history_found_dead(struct history *h, const struct message_id *id)
+void history_found_dead(struct history *h, struct lsn lsn)
 {
-    h->messages[find_or_add(h, id)].found_dead = true;
+    for (uint32_t i = 0; i < h->n_messages; i++)
+        if (h->messages[i].id.lsn.n == lsn.n)
+            h->messages[i].found_dead = true;
 }
 
 void history_end(struct history *h, struct stamp now)
@@ -385,6 +387,21 @@ uint64_t history_floor(const struct history *h, struct stamp s)
         if (h->restarts[i].at.world >= s.world && h->restarts[i].at.log < s.log)
             s.log = h->restarts[i].at.log;
     return s.log;
+}
+
+bool history_needs(const struct history *h, uint32_t put)
+{
+    const struct seen_put *p = &h->puts[put];
+    if (p->outcome != OUTCOME_OK)
+        return false;
+    const struct seen_message *m = &h->messages[p->message];
+    if (m->acks > 0 || m->ack_maybe > 0 || m->found_dead)
+        return false;
+    uint32_t q = p->queue;
+    for (uint32_t steps = 0; q != HISTORY_NONE && steps <= h->n_queues; steps++, q = h->queues[q].dead_letter)
+        if (h->queues[q].dropped != NO)
+            return false;
+    return p->durability == CLASS_DISK || !history_may_be_lost(h, p->invoked.world, p->ended.world);
 }
 
 bool history_leads_to(const struct history *h, uint32_t from, uint32_t to)

@@ -37,8 +37,8 @@ struct seen_queue {
     struct queue_ref ref;
     struct queue_attributes attributes;
     uint32_t dead_letter; /* index here, or HISTORY_NONE */
-    uint8_t dropped;      /* enum certainty */
-    struct stamp drop_invoked;
+    uint8_t dropped;      /* enum certainty; YES: since drop_ended */
+    struct stamp drop_ended;
 };
 
 struct seen_put {
@@ -146,8 +146,8 @@ void history_fail(struct history *h, const char *format, ...) __attribute__((for
 /* Queues. history_queue: as created or found, the number here. */
 uint32_t history_queue(struct history *h, const struct name *name, struct queue_ref ref,
                        const struct queue_attributes *a);
-void history_drop(struct history *h, uint32_t queue, struct stamp now); /* a drop is on its way */
-void history_dropped(struct history *h, uint32_t queue, enum certainty how);
+void history_drop(struct history *h, uint32_t queue); /* a drop is on its way */
+void history_dropped(struct history *h, uint32_t queue, enum certainty how, struct stamp now);
 
 /* Puts. The number is the token that body and attributes are made from (body.h). `id` counts with OUTCOME_OK. */
 uint32_t history_put(struct history *h, const struct seen_put *p);
@@ -172,9 +172,9 @@ void history_finish_done(struct history *h, uint32_t finish, enum outcome o, enu
 /* history_crash: the broker is gone. history_restarted: log time goes on at now.log, in a new epoch. */
 void history_crash(struct history *h, struct stamp now);
 void history_restarted(struct history *h, uint32_t epoch, struct stamp now);
-/* history_found_dead: the broker counts this message among its dead ones, at the end. history_end: all else was
- * delivered and acked. */
-void history_found_dead(struct history *h, const struct message_id *id);
+/* history_found_dead: the broker has this message among its dead ones, at the end. history_end: all else was delivered
+ * and acked. */
+void history_found_dead(struct history *h, struct lsn lsn);
 void history_end(struct history *h, struct stamp now);
 
 /* Questions of checkers. */
@@ -183,6 +183,8 @@ void history_end(struct history *h, struct stamp now);
 bool history_may_be_lost(const struct history *h, uint64_t from, uint64_t to);
 /* history_floor: the least log time at which something invoked at `s` can have happened, restarts considered. */
 uint64_t history_floor(const struct history *h, struct stamp s);
+/* history_needs: this put was acknowledged and nothing is known that may have ended it: its message must be there. */
+bool history_needs(const struct history *h, uint32_t put);
 /* history_leads_to: dead letters of queue `from` may be found in queue `to` (or it is the same). */
 bool history_leads_to(const struct history *h, uint32_t from, uint32_t to);
 /* history_later: lease a was given after lease b of the same message and queue, by their epochs and generations. */

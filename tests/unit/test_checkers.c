@@ -154,13 +154,13 @@ TEST(checkers, lost_lets_dead_dropped_and_memory_class_messages_go)
     begin(&t);
     put(&t, 7);
     struct message_id id = id_of(7);
-    history_found_dead(&t.h, &id);
+    history_found_dead(&t.h, id.lsn);
     history_end(&t.h, at(&t, 10));
     end(&t, NULL);
 
     begin(&t);
     put(&t, 7);
-    history_drop(&t.h, t.queue, t.now);
+    history_drop(&t.h, t.queue);
     history_end(&t.h, at(&t, 10));
     end(&t, NULL);
 
@@ -442,4 +442,18 @@ TEST(checkers, batch_rejects_results_of_other_entries)
     put(&t, 7);
     put(&t, 7);
     end(&t, "I15");
+}
+
+TEST(checkers, dropped_rejects_messages_of_a_queue_that_is_gone)
+{
+    struct tale t;
+    begin(&t);
+    put(&t, 7);
+    history_drop(&t.h, t.queue);
+    lease(&t, 1);
+    history_dropped(&t.h, t.queue, YES, at(&t, 150));
+    assert_false(t.h.failed);
+    at(&t, 200);
+    lease(&t, 2);
+    end(&t, "I16");
 }
