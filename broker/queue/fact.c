@@ -63,7 +63,8 @@ static void encode_put(struct writer *w, const struct fact_put *p)
     write_u32(w, p->body_crc);
     write_u16(w, p->attrs_size);
     write_u8(w, p->durability);
-    write_zeros(w, 5);
+    write_zeros(w, 1);
+    write_u32(w, p->epoch);
     write_padded(w, p->attrs, p->attrs_size);
     write_padded(w, p->body, p->body_size);
 }
@@ -77,7 +78,9 @@ static void decode_put(struct reader *r, struct fact_put *p)
     p->body_crc = read_u32(r);
     p->attrs_size = read_u16(r);
     p->durability = read_u8(r);
-    p->attrs = r->at + 5;
+    read_u8(r);
+    p->epoch = read_u32(r);
+    p->attrs = r->at;
     p->body = p->attrs + round_up(p->attrs_size, 8);
 }
 

@@ -33,6 +33,7 @@ struct fact_put {
     uint32_t body_size, body_crc;
     uint16_t attrs_size;
     uint8_t durability;
+    uint32_t epoch; /* of the put; message ids are made from it */
     const uint8_t *attrs, *body;
 };
 struct fact_leased {

@@ -94,6 +94,7 @@ enum leat_status plan_put(const struct engine *e, const struct plan_limits *l, s
                                .attrs_size = entry->attrs_size,
                                .durability =
                                    entry->durability == CLASS_DEFAULT ? q->attributes.durability : entry->durability,
+                               .epoch = l->epoch,
                                .attrs = entry->attrs,
                                .body = entry->body};
     return LEAT_OK;

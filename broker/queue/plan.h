@@ -15,7 +15,7 @@
 struct plan_limits {
     uint32_t body_max;
     struct duration lease_min, lease_max, delay_max;
-    uint32_t epoch;  /* of this start; goes into leases */
+    uint32_t epoch;  /* of this start; goes into puts and leases */
     uint8_t key[16]; /* of receipts */
 };
 

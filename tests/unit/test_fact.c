@@ -16,6 +16,7 @@ static uint32_t example(uint8_t *bytes, uint8_t kind)
     if (kind == FACT_PUT)
         f.put = (struct fact_put){.queue = 1,
                                   .slot = SLAB_NONE,
+                                  .epoch = 0x123456,
                                   .body_size = 13,
                                   .body = (const uint8_t *)"a body, small",
                                   .body_crc = crc32c(0, "a body, small", 13),
@@ -42,6 +43,15 @@ TEST(fact, every_kind_comes_back_to_the_byte)
         fact_encode(again, &f);
         assert_memory_equal(bytes, again, size);
     }
+}
+
+TEST(fact, a_put_tells_the_epoch_of_its_put)
+{
+    uint8_t bytes[512];
+    uint32_t size = example(bytes, FACT_PUT);
+    struct fact f;
+    assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_OK);
+    assert_int_equal(f.put.epoch, 0x123456);
 }
 
 TEST(fact, a_flipped_bit_anywhere_is_noticed)
