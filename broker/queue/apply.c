@@ -274,12 +274,17 @@ static void apply_returned(struct engine *e, const struct fact_slot *f)
     enter(e, f->slot, f->due.ns == 0 ? MESSAGE_READY : MESSAGE_DELAYED);
 }
 
+static void set_due(struct engine *e, uint32_t slot, struct instant due)
+{
+    engine_message_at(e, slot)->due = due;
+    wheel_arm(&e->wheel, slot, due);
+}
+
 static void apply_extended(struct engine *e, const struct fact_slot *f)
 {
     struct message *m = named(e, f);
     must(m->state == MESSAGE_LEASED);
-    m->due = f->due;
-    wheel_arm(&e->wheel, f->slot, f->due);
+    set_due(e, f->slot, f->due);
 }
 
 static void apply_expired(struct engine *e, const struct fact_slot *f)
@@ -307,31 +312,79 @@ static void apply_ripened(struct engine *e, const struct fact_slot *f)
     push_ready(e, q, &entry);
 }
 
-static void apply_moved(struct engine *e, const struct fact_slot *f)
+static void apply_moved(struct engine *e, const struct fact *f)
 {
-    struct message *m = named(e, f);
+    const struct fact_slot *l = &f->slot;
+    struct message *m = named(e, l);
     must(m->state == MESSAGE_LEASED);
     struct queue *from = engine_queue_at(e, m->queue);
-    leave(e, f->slot);
+    leave(e, l->slot);
     m->generation++; /* its last receipt ends with the lease */
     from->counters.dead_letters++;
-    if (f->target == SLAB_NONE) {
-        enter(e, f->slot, MESSAGE_DEAD);
+    if (l->target == SLAB_NONE) {
+        enter(e, l->slot, MESSAGE_DEAD);
         return;
     }
-    struct queue *to = engine_queue_at(e, f->target);
+    struct queue *to = engine_queue_at(e, l->target);
     must(to->state == QUEUE_LIVE);
     from->counters.bytes -= 8ull * m->where.size8;
     to->counters.bytes += 8ull * m->where.size8;
     to->counters.puts++;
-    m->queue = f->target;
+    if (to->moved_block < lsn_block(f->lsn))
+        to->moved_block = lsn_block(f->lsn);
+    m->queue = l->target;
     m->attempts = 0;
-    enter(e, f->slot, MESSAGE_READY);
+    enter(e, l->slot, MESSAGE_READY);
+}
+
+/* After another boot nobody knows how long the broker was away. So that no lease ends early, it starts again in full;
+ * one that was extended for longer than its queue's leases has what was left of it. */
+static void restart_lease(struct engine *e, uint32_t slot, struct instant before, struct instant now)
+{
+    struct message *m = engine_message_at(e, slot);
+    struct duration full = instant_since(m->due, m->since), left = instant_since(m->due, before);
+    struct duration usual = engine_queue_at(e, m->queue)->attributes.lease;
+    if (full.ns > usual.ns)
+        full.ns = left.ns > usual.ns ? left.ns : usual.ns;
+    m->since = now;
+    set_due(e, slot, instant_add(now, full));
+    mark(lease_started_again);
+}
+
+static void remember_epoch(struct engine *e, const struct fact *f)
+{
+    const struct fact_epoch *n = &f->epoch;
+    e->epoch = (struct engine_epoch){.epoch = n->epoch, .at = f->at, .boot = n->boot, .wall_ns = n->wall_ns};
+    memcpy(e->epoch.boot_id, n->boot_id, sizeof n->boot_id);
+    if (e->walls_count == ENGINE_WALLS) {
+        memmove(e->walls, e->walls + 1, sizeof e->walls - sizeof e->walls[0]);
+        e->walls_count--;
+    }
+    e->walls[e->walls_count++] = (struct engine_wall){.epoch = n->epoch, .at = f->at, .wall_ns = n->wall_ns};
+}
+
+static void apply_epoch(struct engine *e, const struct fact *f, struct instant before)
+{
+    must(f->epoch.epoch > e->epoch.epoch);
+    for (uint32_t slot = 0; slot < e->slots.used && !f->epoch.same_boot; slot++)
+        if (engine_message_at(e, slot)->state == MESSAGE_LEASED)
+            restart_lease(e, slot, before, f->at);
+#if LEAT_BUG == 19
+    struct instant step = {f->epoch.wall_ns - engine_wall(e, UINT32_MAX, f->at)};
+    for (uint32_t slot = 0; slot < e->slots.used && step.ns < 1ull << 62; slot++)
+        set_due(e, slot, (struct instant){instant_since(engine_message_at(e, slot)->due, step).ns});
+#endif
+#if LEAT_BUG == 24
+    for (uint32_t slot = 0; slot < e->slots.used; slot++)
+        engine_message_at(e, slot)->attempts = 0;
+#endif
+    remember_epoch(e, f);
 }
 
 void apply_fact(struct engine *e, const struct fact *f, struct apply_effect *effect)
 {
     effect->gone_count = 0;
+    struct instant before = e->latest;
     e->latest = instant_max(e->latest, f->at);
     switch (f->kind) {
     case FACT_QUEUE_CREATED:
@@ -355,9 +408,11 @@ void apply_fact(struct engine *e, const struct fact *f, struct apply_effect *eff
     case FACT_RIPENED:
         return apply_ripened(e, &f->slot);
     case FACT_MOVED:
-        return apply_moved(e, &f->slot);
+        return apply_moved(e, f);
+    case FACT_EPOCH:
+        return apply_epoch(e, f, before);
     default:
-        must(f->kind == FACT_MOVED); /* fact_decode() lets no other kind through */
+        must(f->kind == FACT_MOVED); /* fact_decode() lets no unknown kind through; the rest is the sessions' */
     }
 }
 

@@ -88,6 +88,17 @@ void engine_stat(const struct engine *e, uint32_t number, struct instant now, st
         stat->oldest_delayed = instant_since(now, engine_message_at(e, q->delayed.head)->sent);
 }
 
+uint64_t engine_wall(const struct engine *e, uint32_t epoch, struct instant sent)
+{
+    if (e->walls_count == 0)
+        return 0;
+    uint32_t i = e->walls_count - 1;
+    while (i > 0 && e->walls[i].epoch > epoch)
+        i--;
+    const struct engine_wall *w = &e->walls[i];
+    return w->wall_ns + (sent.ns - w->at.ns); /* modulo 2^64: right for a `sent` before the epoch, too */
+}
+
 struct instant engine_next_due(const struct engine *e)
 {
     return wheel_next_due(&e->wheel);

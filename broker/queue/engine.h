@@ -51,6 +51,7 @@ struct queue {
     uint32_t sources;     /* queues whose dead-letter queue this is */
     uint32_t state;       /* enum queue_state */
     uint32_t zero;
+    uint64_t moved_block; /* highest block whose fact moved a message in here: a take may have to wait for it */
     struct ready ready;
     struct queue_list leased;  /* by start of the lease */
     struct queue_list delayed; /* by arrival in that state */
@@ -60,13 +61,35 @@ struct queue {
     struct name name;
 };
 
+/* What the clocks said when an epoch began. */
+struct engine_epoch {
+    uint32_t epoch;
+    uint32_t zero;
+    struct instant at;   /* log time */
+    struct instant boot; /* CLOCK_BOOTTIME */
+    uint64_t wall_ns;    /* UNIX time */
+    uint8_t boot_id[16];
+};
+
+/* One of the newest epochs: log time to UNIX time. */
+struct engine_wall {
+    uint32_t epoch;
+    uint32_t zero;
+    struct instant at;
+    uint64_t wall_ns;
+};
+enum { ENGINE_WALLS = 64 };
+
 struct engine {
     struct engine_capacity capacity;
     struct slab queues, slots, chunks;
     struct wheel wheel;
     struct names names;
     uint32_t incarnations; /* of queues, ever */
-    struct instant latest; /* of any fact */
+    uint32_t walls_count;
+    struct instant latest;                  /* of any fact */
+    struct engine_epoch epoch;              /* the newest; all zero before the first */
+    struct engine_wall walls[ENGINE_WALLS]; /* oldest first; walls_count of them */
 };
 
 enum leat_status engine_open(struct engine *e, const struct engine_capacity *capacity, struct instant start);
@@ -78,6 +101,10 @@ struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
 
 /* engine_stat: attributes, counters and ages of one queue, O(1). `parked` is left to the caller. */
 void engine_stat(const struct engine *e, uint32_t number, struct instant now, struct reply_stat *stat);
+
+/* engine_wall: UNIX time, in nanoseconds, of a message put at log time `sent` in an epoch. An epoch too old to be known
+ * is taken for the nearest known one; 0 before the first epoch. */
+uint64_t engine_wall(const struct engine *e, uint32_t epoch, struct instant sent);
 
 /* engine_next_due: no lease or delay ends before this; INSTANT_NEVER if there is none. */
 struct instant engine_next_due(const struct engine *e);

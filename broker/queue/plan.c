@@ -200,6 +200,9 @@ enum leat_status plan_finish(const struct engine *e, const struct plan_limits *l
         return LEAT_BAD_VALUE;
     f->kind = FACT_RETURNED;
     f->slot.due = time.ns > 0 ? instant_add(now, time) : INSTANT_ZERO;
+#if LEAT_BUG == 28
+    f->slot.due = time.ns > 0 ? instant_add(m->since, time) : INSTANT_ZERO;
+#endif
     if (spent(e, m))
         plan_spent(e, m, f);
     return LEAT_OK;
