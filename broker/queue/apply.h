@@ -23,7 +23,7 @@ struct apply_effect {
  * engine's: the caller keeps them from here. */
 void apply_fact(struct engine *e, const struct fact *f, struct apply_effect *effect);
 
-/* apply_derive: builds wheel and names again from the slabs, after they were loaded. */
+/* apply_derive: builds wheel and names anew from the slabs, after they were loaded; the wheel starts at e->latest. */
 void apply_derive(struct engine *e);
 
 #endif

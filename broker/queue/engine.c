@@ -42,11 +42,11 @@ uint32_t engine_find(const struct engine *e, const struct name *name)
     return names_find(&e->names, name, name_of, e);
 }
 
-struct queue *engine_queue(const struct engine *e, struct queue_ref ref)
+const struct queue *engine_queue(const struct engine *e, struct queue_ref ref)
 {
     if (ref.number >= e->queues.used)
         return NULL;
-    struct queue *q = engine_queue_at(e, ref.number);
+    const struct queue *q = engine_queue_at(e, ref.number);
     return q->state == QUEUE_LIVE && q->incarnation == ref.incarnation ? q : NULL;
 }
 

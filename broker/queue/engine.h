@@ -97,7 +97,7 @@ void engine_close(struct engine *e);
 
 /* engine_find: the live queue of a name, or SLAB_NONE. engine_queue: the live queue that a client means, or NULL. */
 uint32_t engine_find(const struct engine *e, const struct name *name);
-struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
+const struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
 
 /* engine_stat: attributes, counters and ages of one queue, O(1). `parked` is left to the caller. */
 void engine_stat(const struct engine *e, uint32_t number, struct instant now, struct reply_stat *stat);
@@ -109,11 +109,11 @@ uint64_t engine_wall(const struct engine *e, uint32_t epoch, struct instant sent
 /* engine_next_due: no lease or delay ends before this; INSTANT_NEVER if there is none. */
 struct instant engine_next_due(const struct engine *e);
 
-static inline struct queue *engine_queue_at(const struct engine *e, uint32_t number)
+static inline const struct queue *engine_queue_at(const struct engine *e, uint32_t number)
 {
     return slab_at(&e->queues, number);
 }
-static inline struct message *engine_message_at(const struct engine *e, uint32_t slot)
+static inline const struct message *engine_message_at(const struct engine *e, uint32_t slot)
 {
     return slab_at(&e->slots, slot);
 }

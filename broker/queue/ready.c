@@ -19,14 +19,24 @@ MUST_BE_SIZE(struct chunk, READY_CHUNK_BYTES);
 
 enum { AGE_BITS = 27, AGE_OFFSET = 1 << (AGE_BITS - 1) };
 
-static struct chunk *chunk_at(const struct slab *chunks, uint32_t index)
+static const struct chunk *chunk_at(const struct slab *chunks, uint32_t index)
 {
     return slab_at(chunks, index);
 }
 
-static struct message *message_at(const struct slab *slots, uint32_t slot)
+static struct chunk *chunk_write(struct slab *chunks, uint32_t index)
+{
+    return slab_write(chunks, index);
+}
+
+static const struct message *message_at(const struct slab *slots, uint32_t slot)
 {
     return slab_at(slots, slot);
+}
+
+static struct message *message_write(struct slab *slots, uint32_t slot)
+{
+    return slab_write(slots, slot);
 }
 
 void ready_init(struct ready *r)
@@ -52,14 +62,14 @@ static void append_chunk(struct ready *r, struct slab *chunks, struct instant se
 {
     uint32_t index = slab_take(chunks);
     must(index != SLAB_NONE);
-    struct chunk *c = chunk_at(chunks, index);
+    struct chunk *c = chunk_write(chunks, index);
     c->next = SLAB_NONE;
     c->first = c->end = 0;
     c->base_ms = sent.ns / 1000000;
     if (r->tail == SLAB_NONE)
         r->head = index;
     else
-        chunk_at(chunks, r->tail)->next = index;
+        chunk_write(chunks, r->tail)->next = index;
     r->tail = index;
 }
 
@@ -67,7 +77,7 @@ void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *
 {
     if (!fits_tail(r, chunks, e->sent))
         append_chunk(r, chunks, e->sent);
-    struct chunk *c = chunk_at(chunks, r->tail);
+    struct chunk *c = chunk_write(chunks, r->tail);
     uint64_t age = e->sent.ns / 1000000 - c->base_ms + AGE_OFFSET;
     uint64_t *words = c->entries[c->end++];
     must(lsn_block(e->lsn) >> 44 == 0);
@@ -93,7 +103,7 @@ bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_
 void ready_pop(struct ready *r, struct slab *chunks)
 {
     must(r->head != SLAB_NONE);
-    struct chunk *c = chunk_at(chunks, r->head);
+    struct chunk *c = chunk_write(chunks, r->head);
     if (++c->first < c->end)
         return;
     uint32_t empty = r->head;
@@ -114,7 +124,7 @@ void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *mes
 }
 
 /* Joins two heaps (roots without siblings); the lower position becomes the root. */
-static uint32_t meld(const struct slab *slots, uint32_t a, uint32_t b)
+static uint32_t meld(struct slab *slots, uint32_t a, uint32_t b)
 {
     if (a == SLAB_NONE || b == SLAB_NONE)
         return a == SLAB_NONE ? b : a;
@@ -123,53 +133,53 @@ static uint32_t meld(const struct slab *slots, uint32_t a, uint32_t b)
         a = b;
         b = swap;
     }
-    struct message *root = message_at(slots, a), *child = message_at(slots, b);
+    struct message *root = message_write(slots, a), *child = message_write(slots, b);
     child->next = (uint32_t)root->child;
     child->previous = a;
     if (child->next != SLAB_NONE)
-        message_at(slots, child->next)->previous = b;
+        message_write(slots, child->next)->previous = b;
     root->child = b;
     return a;
 }
 
 /* Joins a list of siblings into one heap: pairs from left to right, then all from right to left. */
-static uint32_t meld_siblings(const struct slab *slots, uint32_t first)
+static uint32_t meld_siblings(struct slab *slots, uint32_t first)
 {
     uint32_t pairs = SLAB_NONE; /* a stack through `next` */
     while (first != SLAB_NONE) {
         uint32_t second = message_at(slots, first)->next;
         uint32_t rest = second == SLAB_NONE ? SLAB_NONE : message_at(slots, second)->next;
-        message_at(slots, first)->next = SLAB_NONE;
+        message_write(slots, first)->next = SLAB_NONE;
         if (second != SLAB_NONE)
-            message_at(slots, second)->next = SLAB_NONE;
+            message_write(slots, second)->next = SLAB_NONE;
         uint32_t pair = meld(slots, first, second);
-        message_at(slots, pair)->next = pairs;
+        message_write(slots, pair)->next = pairs;
         pairs = pair;
         first = rest;
     }
     uint32_t heap = SLAB_NONE;
     while (pairs != SLAB_NONE) {
         uint32_t next = message_at(slots, pairs)->next;
-        message_at(slots, pairs)->next = SLAB_NONE;
+        message_write(slots, pairs)->next = SLAB_NONE;
         heap = meld(slots, heap, pairs);
         pairs = next;
     }
     if (heap != SLAB_NONE)
-        message_at(slots, heap)->previous = SLAB_NONE;
+        message_write(slots, heap)->previous = SLAB_NONE;
     return heap;
 }
 
-void ready_heap_add(struct ready *r, const struct slab *slots, uint32_t slot)
+void ready_heap_add(struct ready *r, struct slab *slots, uint32_t slot)
 {
-    struct message *m = message_at(slots, slot);
+    struct message *m = message_write(slots, slot);
     m->next = m->previous = SLAB_NONE;
     m->child = SLAB_NONE;
     r->heap = meld(slots, r->heap, slot);
 }
 
-void ready_heap_remove(struct ready *r, const struct slab *slots, uint32_t slot)
+void ready_heap_remove(struct ready *r, struct slab *slots, uint32_t slot)
 {
-    struct message *m = message_at(slots, slot);
+    struct message *m = message_write(slots, slot);
     uint32_t below = meld_siblings(slots, (uint32_t)m->child);
     m->child = SLAB_NONE;
     if (slot == r->heap) {
@@ -177,12 +187,12 @@ void ready_heap_remove(struct ready *r, const struct slab *slots, uint32_t slot)
         return;
     }
     mark(ready_heap_removed_inside);
-    struct message *before = message_at(slots, m->previous);
+    struct message *before = message_write(slots, m->previous);
     if (before->child == slot)
         before->child = m->next;
     else
         before->next = m->next;
     if (m->next != SLAB_NONE)
-        message_at(slots, m->next)->previous = m->previous;
+        message_write(slots, m->next)->previous = m->previous;
     r->heap = meld(slots, r->heap, below);
 }

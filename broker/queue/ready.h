@@ -41,7 +41,7 @@ void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *mes
 
 /* The heap of returned messages; `slots` is the slab of struct message. r->heap is the one with the lowest position, or
  * SLAB_NONE. */
-void ready_heap_add(struct ready *r, const struct slab *slots, uint32_t slot);
-void ready_heap_remove(struct ready *r, const struct slab *slots, uint32_t slot);
+void ready_heap_add(struct ready *r, struct slab *slots, uint32_t slot);
+void ready_heap_remove(struct ready *r, struct slab *slots, uint32_t slot);
 
 #endif
