@@ -89,7 +89,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps test unit asan clang tidy clean programs
+.PHONY: all deps test unit asan clang tsan tsan-bins tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -149,6 +149,13 @@ asan:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' unit
 clang:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-clang CC=clang unit
+
+# Whatever two threads share, once more with ThreadSanitizer (which wants addresses where it expects them: setarch -R).
+TSAN_TESTS := $(B)/test_mailbox
+tsan-bins: $(TSAN_TESTS)
+tsan:
+	@$(MAKE) --no-print-directory -j2 B=$(B)-tsan SAN='-fsanitize=thread' tsan-bins
+	@TSAN_OPTIONS='halt_on_error=1 exitcode=66' setarch -R sh tests/lib/run.sh $(patsubst $(B)/%,$(B)-tsan/%,$(TSAN_TESTS))
 
 tidy: programs $(UNIT_BINS)
 	@B=$(B) bash tests/tidy/tidy.sh
