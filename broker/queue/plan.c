@@ -27,7 +27,7 @@ enum leat_status plan_queue_create(const struct engine *e, const struct plan_lim
     if (wanted.lease.ns == 0)
         wanted.lease = duration_s(30);
     if (wanted.durability == CLASS_DEFAULT)
-        wanted.durability = CLASS_DISK;
+        wanted.durability = l->durability == CLASS_DEFAULT ? CLASS_DISK : l->durability;
     if (wanted.lease.ns < l->lease_min.ns || wanted.lease.ns > l->lease_max.ns || wanted.delay.ns > l->delay_max.ns ||
         wanted.body_max > l->body_max)
         return LEAT_BAD_VALUE;

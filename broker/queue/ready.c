@@ -86,17 +86,41 @@ void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *
     words[1] = (uint64_t)e->where.place8 << 45 | (uint64_t)e->where.size8 << AGE_BITS | age;
 }
 
-bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_entry *e)
+static void unpack(const struct chunk *c, unsigned at, struct ready_entry *e)
 {
-    if (r->head == SLAB_NONE)
-        return false;
-    const struct chunk *c = chunk_at(chunks, r->head);
-    const uint64_t *words = c->entries[c->first];
+    const uint64_t *words = c->entries[at];
     uint64_t age = words[1] & ((1u << AGE_BITS) - 1);
     e->lsn.n = words[0] >> 4;
     e->durability = (uint8_t)(words[0] >> 2 & 3);
     e->where = (struct message_where){(uint32_t)(words[1] >> 45), (uint32_t)(words[1] >> AGE_BITS) & ((1u << 18) - 1)};
     e->sent.ns = (c->base_ms + age - AGE_OFFSET) * 1000000;
+}
+
+bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_entry *e)
+{
+    if (r->head == SLAB_NONE)
+        return false;
+    const struct chunk *c = chunk_at(chunks, r->head);
+    unpack(c, c->first, e);
+    return true;
+}
+
+void ready_walk_start(struct ready_walk *w, const struct ready *r, const struct slab *chunks)
+{
+    w->chunk = r->head;
+    w->at = r->head == SLAB_NONE ? 0 : chunk_at(chunks, r->head)->first;
+}
+
+bool ready_walk_next(struct ready_walk *w, const struct slab *chunks, struct ready_entry *e)
+{
+    if (w->chunk == SLAB_NONE)
+        return false;
+    const struct chunk *c = chunk_at(chunks, w->chunk);
+    unpack(c, w->at, e);
+    if (++w->at == c->end) {
+        w->chunk = c->next;
+        w->at = c->next == SLAB_NONE ? 0 : chunk_at(chunks, c->next)->first;
+    }
     return true;
 }
 

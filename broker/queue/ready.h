@@ -36,6 +36,14 @@ void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *
 bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_entry *entry);
 void ready_pop(struct ready *r, struct slab *chunks);
 
+/* A walk over the entries of the chunks, oldest first; over when the queue changes. */
+struct ready_walk {
+    uint32_t chunk;
+    uint16_t at;
+};
+void ready_walk_start(struct ready_walk *w, const struct ready *r, const struct slab *chunks);
+bool ready_walk_next(struct ready_walk *w, const struct slab *chunks, struct ready_entry *entry);
+
 /* ready_count: adds the entries of all chunks and their bytes; for checkers. */
 void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *messages, uint64_t *bytes);
 
