@@ -15,6 +15,12 @@ enum leat_status engine_open(struct engine *e, const struct engine_capacity *cap
     if (status == LEAT_OK)
         status = slab_open(&e->chunks, capacity->ready_chunks, READY_CHUNK_BYTES);
     if (status == LEAT_OK)
+        status = slab_image_open(&e->queues);
+    if (status == LEAT_OK)
+        status = slab_image_open(&e->slots);
+    if (status == LEAT_OK)
+        status = slab_image_open(&e->chunks);
+    if (status == LEAT_OK)
         status = wheel_open(&e->wheel, capacity->slots, start);
     if (status == LEAT_OK)
         status = names_open(&e->names, capacity->queues);
@@ -102,6 +108,26 @@ uint64_t engine_wall(const struct engine *e, uint32_t epoch, struct instant sent
 struct instant engine_next_due(const struct engine *e)
 {
     return wheel_next_due(&e->wheel);
+}
+
+bool engine_walk(const struct engine *e, struct engine_walk *w, struct lsn *lsn)
+{
+    while (w->slot < e->slots.used) {
+        const struct message *m = engine_message_at(e, w->slot++);
+        if (m->state == MESSAGE_FREE)
+            continue;
+        *lsn = m->lsn;
+        return true;
+    }
+    for (; w->queue < e->queues.used; w->queue++, w->ready = (struct ready_walk){0, 0}) {
+        const struct queue *q = engine_queue_at(e, w->queue);
+        struct ready_entry entry;
+        if (q->state == QUEUE_FREE || !ready_next(&q->ready, &e->chunks, &w->ready, &entry))
+            continue;
+        *lsn = entry.lsn;
+        return true;
+    }
+    return false;
 }
 
 struct queue_counters engine_recount(const struct engine *e, uint32_t number)

@@ -118,6 +118,14 @@ static inline const struct message *engine_message_at(const struct engine *e, ui
     return slab_at(&e->slots, slot);
 }
 
+/* engine_walk: the position of every message that is not gone, each once, in no particular order; `w` starts with all
+ * zero, false at the end. O(messages) for the whole walk; the engine must not change on the way. */
+struct engine_walk {
+    uint32_t slot, queue;
+    struct ready_walk ready;
+};
+bool engine_walk(const struct engine *e, struct engine_walk *w, struct lsn *lsn);
+
 /* engine_recount: the counters of a queue, counted anew from the messages themselves; for checkers, O(messages). */
 struct queue_counters engine_recount(const struct engine *e, uint32_t number);
 

@@ -1,5 +1,5 @@
-/* peek.c - see peek.h. The heap of returned messages is walked best first: a node's children are candidates once the node
- * has been given out; the candidates are kept in order, and no more than may still be asked for. */
+/* peek.c - see peek.h. The heap of returned messages is walked best first: a node's children are candidates once the
+ * node has been given out; the candidates are kept in order, and no more than may still be asked for. */
 #include "peek.h"
 
 #include <string.h>
@@ -61,10 +61,9 @@ unsigned peek_queue(const struct engine *e, uint32_t queue, struct peek_message 
     const struct queue *q = engine_queue_at(e, queue);
     struct peek p = {e, messages, 0, max};
     peek_heap(&p, q->ready.heap);
-    struct ready_walk walk;
+    struct ready_walk walk = {0};
     struct ready_entry entry;
-    ready_walk_start(&walk, &q->ready, &e->chunks);
-    while (p.count < max && ready_walk_next(&walk, &e->chunks, &entry))
+    while (p.count < max && ready_next(&q->ready, &e->chunks, &walk, &entry))
         messages[p.count++] = (struct peek_message){entry.lsn, entry.where, 0, MESSAGE_READY, entry.durability};
     peek_list(&p, &q->delayed);
     peek_list(&p, &q->leased);

@@ -81,18 +81,19 @@ void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *
     uint64_t age = e->sent.ns / 1000000 - c->base_ms + AGE_OFFSET;
     uint64_t *words = c->entries[c->end++];
     must(lsn_block(e->lsn) >> 44 == 0);
-    must(e->where.place8 >> 19 == 0 && e->where.size8 >> 18 == 0);
+    must(e->where.place8 <= READY_PLACE8_MAX);
+    must(e->where.size8 <= READY_SIZE8_MAX);
     words[0] = e->lsn.n << 4 | (uint64_t)e->durability << 2;
     words[1] = (uint64_t)e->where.place8 << 45 | (uint64_t)e->where.size8 << AGE_BITS | age;
 }
 
-static void unpack(const struct chunk *c, unsigned at, struct ready_entry *e)
+static void unpack(const struct chunk *c, uint32_t index, struct ready_entry *e)
 {
-    const uint64_t *words = c->entries[at];
+    const uint64_t *words = c->entries[index];
     uint64_t age = words[1] & ((1u << AGE_BITS) - 1);
     e->lsn.n = words[0] >> 4;
     e->durability = (uint8_t)(words[0] >> 2 & 3);
-    e->where = (struct message_where){(uint32_t)(words[1] >> 45), (uint32_t)(words[1] >> AGE_BITS) & ((1u << 18) - 1)};
+    e->where = (struct message_where){(uint32_t)(words[1] >> 45), (uint32_t)(words[1] >> AGE_BITS) & READY_SIZE8_MAX};
     e->sent.ns = (c->base_ms + age - AGE_OFFSET) * 1000000;
 }
 
@@ -105,22 +106,24 @@ bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_
     return true;
 }
 
-void ready_walk_start(struct ready_walk *w, const struct ready *r, const struct slab *chunks)
+bool ready_next(const struct ready *r, const struct slab *chunks, struct ready_walk *w, struct ready_entry *e)
 {
-    w->chunk = r->head;
-    w->at = r->head == SLAB_NONE ? 0 : chunk_at(chunks, r->head)->first;
-}
-
-bool ready_walk_next(struct ready_walk *w, const struct slab *chunks, struct ready_entry *e)
-{
-    if (w->chunk == SLAB_NONE)
+    uint32_t index = w->chunk_plus_1 ? w->chunk_plus_1 - 1 : r->head;
+    if (index == SLAB_NONE)
         return false;
-    const struct chunk *c = chunk_at(chunks, w->chunk);
-    unpack(c, w->at, e);
-    if (++w->at == c->end) {
-        w->chunk = c->next;
-        w->at = c->next == SLAB_NONE ? 0 : chunk_at(chunks, c->next)->first;
+    const struct chunk *c = chunk_at(chunks, index);
+    if (w->chunk_plus_1 == 0) {
+        w->chunk_plus_1 = index + 1;
+        w->entry = c->first;
     }
+    if (w->entry == c->end) {
+        if (c->next == SLAB_NONE)
+            return false;
+        w->chunk_plus_1 = c->next + 1;
+        c = chunk_at(chunks, c->next);
+        w->entry = c->first;
+    }
+    unpack(c, w->entry++, e);
     return true;
 }
 
@@ -142,7 +145,7 @@ void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *mes
     for (uint32_t i = r->head; i != SLAB_NONE; i = chunk_at(chunks, i)->next) {
         const struct chunk *c = chunk_at(chunks, i);
         for (unsigned k = c->first; k < c->end; k++)
-            *bytes += 8 * (c->entries[k][1] >> AGE_BITS & ((1u << 18) - 1));
+            *bytes += 8 * (c->entries[k][1] >> AGE_BITS & READY_SIZE8_MAX);
         *messages += c->end - c->first;
     }
 }
@@ -219,4 +222,68 @@ void ready_heap_remove(struct ready *r, struct slab *slots, uint32_t slot)
     if (m->next != SLAB_NONE)
         message_write(slots, m->next)->previous = m->previous;
     r->heap = meld(slots, r->heap, below);
+}
+
+/* From the last sibling back to the first and up to their parent, which must be older than all of them; SLAB_NONE from
+ * the root. */
+static uint32_t climb(const struct slab *slots, uint32_t slot, bool *sound)
+{
+    uint64_t oldest = message_at(slots, slot)->lsn.n;
+    uint32_t up = message_at(slots, slot)->previous;
+    while (up != SLAB_NONE && message_at(slots, up)->child != slot) {
+        slot = up;
+        up = message_at(slots, slot)->previous;
+        if (message_at(slots, slot)->lsn.n < oldest)
+            oldest = message_at(slots, slot)->lsn.n;
+    }
+    if (up != SLAB_NONE && message_at(slots, up)->lsn.n >= oldest)
+        *sound = false;
+    return up;
+}
+
+/* Down to the first child, else on to the next sibling, else up until there is one. Going up follows only links that
+ * were looked at on the way down. */
+bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count)
+{
+    uint32_t before = SLAB_NONE;
+    bool sound = true;
+    *count = 0;
+    for (uint32_t at = r->heap; at != SLAB_NONE && sound;) {
+        if (at >= slots->used || ++*count > max)
+            return false;
+        const struct message *m = message_at(slots, at);
+        if (m->state != MESSAGE_READY || m->queue != queue || m->previous != before)
+            return false;
+        before = at;
+        if (m->child != SLAB_NONE) {
+            at = (uint32_t)m->child;
+            continue;
+        }
+        while (before != SLAB_NONE && message_at(slots, before)->next == SLAB_NONE && sound)
+            before = climb(slots, before, &sound);
+        at = before == SLAB_NONE ? SLAB_NONE : message_at(slots, before)->next;
+        if (before == r->heap)
+            return false; /* the root has no sibling */
+    }
+    return sound;
+}
+
+bool ready_sound_chunks(const struct ready *r, const struct slab *chunks, uint64_t max, uint64_t *entries,
+                        uint64_t *count)
+{
+    uint32_t last = SLAB_NONE;
+    *entries = *count = 0;
+    for (uint32_t at = r->head; at != SLAB_NONE; ++*count) {
+        if (at >= chunks->used)
+            return false;
+        const struct chunk *c = chunk_at(chunks, at);
+        if (c->first >= c->end || c->end > READY_CHUNK_ENTRIES)
+            return false;
+        *entries += c->end - c->first;
+        if (*entries > max)
+            return false;
+        last = at;
+        at = c->next;
+    }
+    return last == r->tail;
 }

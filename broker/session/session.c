@@ -9,7 +9,12 @@
 enum leat_status session_open_table(struct session_table *t, uint32_t capacity)
 {
     must(capacity < 1u << 16);
-    return slab_open(&t->sessions, capacity, sizeof(struct session));
+    enum leat_status status = slab_open(&t->sessions, capacity, sizeof(struct session));
+    if (status == LEAT_OK)
+        status = slab_image_open(&t->sessions);
+    if (status != LEAT_OK)
+        slab_close(&t->sessions);
+    return status;
 }
 
 void session_close_table(struct session_table *t)
@@ -76,6 +81,23 @@ void session_end(struct session_table *t, uint32_t handle)
     must(s != NULL);
     s->live = 0;
     slab_give(&t->sessions, handle & 0xffff);
+}
+
+bool session_sound(const struct session_table *t)
+{
+    for (uint32_t i = 0; i < t->sessions.used; i++) {
+        const struct session *s = at(t, i);
+        if (!s->live)
+            continue;
+        if ((s->handle & 0xffff) != i || s->handle >> 16 != s->generation || s->generation > 0xffff)
+            return false;
+        if (s->window < WINDOW_MIN || s->window > WINDOW_MAX)
+            return false;
+        for (unsigned k = 0; k < WINDOW_MAX; k++)
+            if (s->slots[k].runs_count > RUNS_MAX)
+                return false;
+    }
+    return true;
 }
 
 void session_restarted(struct session_table *t)

@@ -76,6 +76,8 @@ void session_end(struct session_table *t, uint32_t handle);
 const struct session *session_find(const struct session_table *t, uint32_t handle);
 struct session *session_write(struct session_table *t, uint32_t handle);
 
+/* session_sound: whether a table loaded from an image is one that facts could have made. */
+bool session_sound(const struct session_table *t);
 /* session_restarted: after replay, every live session waits for its client's session_resume(). */
 void session_restarted(struct session_table *t);
 /* session_resume: the client has no answer from `oldest` on and will send from there. False: not possible with what it

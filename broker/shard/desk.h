@@ -12,8 +12,9 @@
  * Everybody names a place by index and request number, never by pointer: a place that was given up says so itself.
  * Connections are found by (transport, peer) through a small hash of chains.
  *
- * Units: indices; struct instant of log time. Memory: reserved at desk_open() for all sessions, touched as used; `bytes`
- * of a place is the shard's (buffers.h). Failure: LEAT_NO_MEMORY at open, nothing later. Thread: owned by one shard. */
+ * Units: indices; struct instant of log time. Memory: reserved at desk_open() for all sessions, touched as used;
+ * `bytes` of a place is the shard's (buffers.h). Failure: LEAT_NO_MEMORY at open, nothing later. Thread: owned by one
+ * shard. */
 #ifndef LEAT_SHARD_DESK_H
 #define LEAT_SHARD_DESK_H
 
@@ -41,7 +42,7 @@ struct desk_place {
     uint64_t leases; /* takes: where the first of its leases stands in the ring of leases.h */
     struct desk_list *list;
     uint32_t next, previous; /* places + 1 */
-    uint8_t state; /* enum desk_state */
+    uint8_t state;           /* enum desk_state */
     uint8_t op;
     uint16_t max; /* PARKED: messages wanted */
     struct queue_ref queue;
@@ -56,11 +57,11 @@ struct desk_session {
     uint32_t peer;
     uint8_t transport;
     bool attached;
-    bool hello_held;      /* the answer to hello waits for the session to be durable */
-    uint32_t peer_next;   /* of its chain */
-    uint32_t hello_next;  /* of the list of held hellos */
-    uint32_t frame_max;   /* largest frame that the client can take */
-    uint64_t opened;      /* block of the fact that opened it; 0: long ago */
+    bool hello_held;     /* the answer to hello waits for the session to be durable */
+    uint32_t peer_next;  /* of its chain */
+    uint32_t hello_next; /* of the list of held hellos */
+    uint32_t frame_max;  /* largest frame that the client can take */
+    uint64_t opened;     /* block of the fact that opened it; 0: long ago */
     uint64_t hello_number;
     struct instant heard; /* when the client went away */
     uint8_t *assembly;    /* a request that comes in fragments */

@@ -206,9 +206,11 @@ enum leat_status shard_open(struct shard **out, const struct shard_config *c, st
     s->due_slot = s->reaping = SLAB_NONE;
     s->buffers.max = c->buffer_max;
     memcpy(s->entropy, start->entropy, sizeof s->entropy);
-    s->limits = (struct plan_limits){
-        .body_max = c->body_max, .lease_min = c->lease_min, .lease_max = c->lease_max, .delay_max = c->delay_max,
-        .durability = c->durability};
+    s->limits = (struct plan_limits){.body_max = c->body_max,
+                                     .lease_min = c->lease_min,
+                                     .lease_max = c->lease_max,
+                                     .delay_max = c->delay_max,
+                                     .durability = c->durability};
     status = shard_memory(s);
     if (status != LEAT_OK)
         snprintf(error, 256, "no memory for the capacities of a shard: %u queues, %u leases, %u sessions",

@@ -1,5 +1,5 @@
-/* stage_read.c - stat, list and peek: nothing is logged, nothing changes. The answer tells of the state as it is now, so
- * it waits until all that others wait for is durable; nobody sees what could still vanish. */
+/* stage_read.c - stat, list and peek: nothing is logged, nothing changes. The answer tells of the state as it is now,
+ * so it waits until all that others wait for is durable; nobody sees what could still vanish. */
 #include "stages.h"
 
 #include "mark.h"
@@ -104,8 +104,9 @@ static enum leat_status stage_read_peek(struct shard *s, struct session *session
     }
     if (stage_draw_hot(s, messages, n) == 0) {
         *drawing = true;
-        return stage_draw_start(s, session->handle, r->number, index, OP_PEEK, messages, n, s->waited) ? LEAT_OK
-                                                                                                  : LEAT_OVERLOADED;
+        return stage_draw_start(s, session->handle, r->number, index, OP_PEEK, messages, n, s->waited)
+                   ? LEAT_OK
+                   : LEAT_OVERLOADED;
     }
     uint32_t size = stage_draw_write(s, s->scratch, OP_PEEK, r->number, messages, n);
     return stage_read_keep(s, desk_place(&s->desk, index), size);

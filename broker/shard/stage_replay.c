@@ -8,11 +8,6 @@
 
 #include "mark.h"
 
-static void stage_replay_pin(void *context, struct lsn lsn)
-{
-    journal_pin(context, lsn_block(lsn));
-}
-
 static enum leat_status stage_replay_image(struct shard *s, char error[256])
 {
     enum leat_status status = LEAT_OK;
@@ -36,7 +31,10 @@ static enum leat_status stage_replay_image(struct shard *s, char error[256])
     status = image_load_end(&load, error);
     if (status != LEAT_OK)
         return status;
-    engine_each_message(&s->engine, stage_replay_pin, s->journal);
+    struct engine_walk walk = {0};
+    struct lsn lsn;
+    while (engine_walk(&s->engine, &walk, &lsn))
+        journal_pin(s->journal, lsn_block(lsn));
     return LEAT_OK;
 }
 

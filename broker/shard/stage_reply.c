@@ -2,8 +2,8 @@
  *
  * An answer is written straight into the port's memory from what the session has kept, or from the log for a take; only
  * what is larger than a frame, or was read from the disk, lies in a buffer of its own first and leaves in fragments. An
- * answer that finds no room waits in SENDING, and the others go past it. An answer whose client has gone is given up: it
- * stays kept, and the client asks for it when it is back. */
+ * answer that finds no room waits in SENDING, and the others go past it. An answer whose client has gone is given up:
+ * it stays kept, and the client asks for it when it is back. */
 #include "stages.h"
 
 #include "mark.h"

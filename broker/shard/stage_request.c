@@ -2,8 +2,8 @@
  * outcome.
  *
  * Entries see each other: each is planned after the one before it is true. When the log has no room the request stops
- * between two entries and goes on in a later iteration; nothing has happened to the entry that waits. An answer has room
- * for RUNS_MAX runs of outcomes: a batch that needs one more is cut, and the client sends the rest again.
+ * between two entries and goes on in a later iteration; nothing has happened to the entry that waits. An answer has
+ * room for RUNS_MAX runs of outcomes: a batch that needs one more is cut, and the client sends the rest again.
  *
  * A refused entry leaves no trace in the log unless an accepted one follows it: then a fact says so first, so that
  * after a crash the batch goes on where it stood. */
@@ -176,8 +176,7 @@ static int stage_request_note_refused(struct shard *s, struct session *session, 
     struct stage_batch *b = &s->batch;
     if (!session_fits(session, b->r.number, status, 0, LSN_NONE))
         return ENTRY_CUT;
-    if (b->refused > 0 && b->refused_status != status &&
-        stage_request_log_refused(s, JOURNAL_ACK) == LEAT_OVERLOADED)
+    if (b->refused > 0 && b->refused_status != status && stage_request_log_refused(s, JOURNAL_ACK) == LEAT_OVERLOADED)
         return ENTRY_STALLED;
     if (b->refused > 0 && b->refused_status != status)
         return ENTRY_CUT; /* no space even for a note: the rest is asked for again */
@@ -222,8 +221,8 @@ static bool stage_request_entries(struct shard *s, struct session *session)
         struct fact f;
         uint32_t offset = b->offset;
         enum leat_status status = stage_request_plan(s, &b->r, &offset, &f);
-        int done = status == LEAT_OK ? stage_request_accept(s, session, &f)
-                                     : stage_request_note_refused(s, session, status);
+        int done =
+            status == LEAT_OK ? stage_request_accept(s, session, &f) : stage_request_note_refused(s, session, status);
         if (done == ENTRY_STALLED)
             return false;
         if (done == ENTRY_CUT) {
@@ -248,8 +247,8 @@ static bool stage_request_admin(struct shard *s, struct session *session)
         return true;
     }
     struct fact f;
-    enum leat_status status = create ? plan_queue_create(&s->engine, &s->limits, &b->r, &f)
-                                     : plan_queue_drop(&s->engine, &b->r, &f);
+    enum leat_status status =
+        create ? plan_queue_create(&s->engine, &s->limits, &b->r, &f) : plan_queue_drop(&s->engine, &b->r, &f);
     b->block = s->waited; /* of an existing queue: it may be younger than what is durable */
     if (status == LEAT_OK && f.kind != 0) {
         f.at = s->log_now;

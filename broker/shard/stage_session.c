@@ -144,8 +144,8 @@ void stage_session_hello(struct shard *s, uint32_t handle, const struct frame_op
     if (status == LEAT_OK)
         session = stage_session_again(s, &r.hello);
     if (status == LEAT_OK && !session) {
-        status = r.hello.session == 0 ? stage_session_new(s, &r, &session)
-                                      : stage_session_resume(s, &r.hello, &session);
+        status =
+            r.hello.session == 0 ? stage_session_new(s, &r, &session) : stage_session_resume(s, &r.hello, &session);
         if (status == LEAT_OK)
             desk_attach(&s->desk, session->handle, transport, peer,
                         stage_session_frame_max(s, transport, r.hello.datagram_max));

@@ -65,7 +65,8 @@ static enum leat_status stage_take_lease(struct shard *s, struct stage_lease *l)
         return status;
     uint64_t position = leases_add(&s->leases, f.leased.slot, f.leased.generation);
     if (l->entry == 0)
-        desk_place(&s->desk, desk_index(&s->desk, l->session->handle, l->number, l->session->window))->leases = position;
+        desk_place(&s->desk, desk_index(&s->desk, l->session->handle, l->number, l->session->window))->leases =
+            position;
     session_note(l->session, l->number, OP_TAKE, l->entry, LEAT_OK, 0, LSN_NONE, block);
     l->bytes += size;
     l->entry++;

@@ -1,4 +1,5 @@
-/* stage_time.c - what happens by itself: leases and delays that end, waits that are over, dropped queues that are reaped.
+/* stage_time.c - what happens by itself: leases and delays that end, waits that are over, dropped queues that are
+ * reaped.
  *
  * A budget per iteration keeps each step short, however many leases end at one instant. A fact that finds no room in
  * the log waits in due_slot; nothing behind it is fired meanwhile. */

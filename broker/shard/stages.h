@@ -32,14 +32,14 @@ enum { STAGE_IMAGE_CHUNK = 64 * 1024, STAGE_OP_MAX = REPLY_MAX + BODY_MAX + ATTR
  * iteration; until then the ports wait. */
 struct stage_batch {
     bool running;
-    uint32_t session;     /* handle */
-    struct request r;     /* points into a packet or into `owned` */
-    uint32_t offset;      /* of the next entry */
-    uint16_t entry;       /* its index */
-    uint64_t block;       /* what the answer must wait for */
-    uint16_t refused;     /* entries just before `entry` that were refused and are not in the log yet */
+    uint32_t session; /* handle */
+    struct request r; /* points into a packet or into `owned` */
+    uint32_t offset;  /* of the next entry */
+    uint16_t entry;   /* its index */
+    uint64_t block;   /* what the answer must wait for */
+    uint16_t refused; /* entries just before `entry` that were refused and are not in the log yet */
     uint8_t refused_status;
-    uint8_t *owned;       /* a request that came in fragments */
+    uint8_t *owned; /* a request that came in fragments */
     uint32_t owned_size;
 };
 
@@ -47,8 +47,8 @@ struct stage_batch {
 struct stage_packets {
     uint8_t transport; /* whose */
     unsigned count, at;
-    uint32_t offset;    /* of the next frame in packet `at` */
-    bool in_frame;      /* `frame` is partly done, up to `op_offset` */
+    uint32_t offset; /* of the next frame in packet `at` */
+    bool in_frame;   /* `frame` is partly done, up to `op_offset` */
     struct frame frame;
     uint32_t op_offset;
     struct transport_packet packet[TRANSPORT_BURST];
@@ -114,8 +114,8 @@ struct shard {
     struct shard_counters counters;
 };
 
-/* One fact: room in the log, then true. stage_request_log: LEAT_OK and f->lsn, f->place set; LEAT_OVERLOADED: no room now,
- * nothing happened, try in a later iteration; LEAT_NO_SPACE: refuse. `waited`: an answer will wait for it. */
+/* One fact: room in the log, then true. stage_request_log: LEAT_OK and f->lsn, f->place set; LEAT_OVERLOADED: no room
+ * now, nothing happened, try in a later iteration; LEAT_NO_SPACE: refuse. `waited`: an answer will wait for it. */
 enum leat_status stage_request_log(struct shard *s, struct fact *f, enum journal_purpose purpose, bool waited);
 /* stage_request_effect: after a fact became true: pins, and queues that have become interesting. */
 void stage_request_effect(struct shard *s, const struct fact *f);
@@ -134,7 +134,7 @@ void stage_input_forget(struct shard *s, uint32_t handle); /* the fragments of a
 void stage_session_hello(struct shard *s, uint32_t handle, const struct frame_op *op);
 bool stage_session_bye(struct shard *s, struct session *session, uint64_t number); /* false: no room in the log now */
 void stage_session_gone(struct shard *s, uint8_t transport, uint32_t peer);
-void stage_session_wait(struct shard *s, uint32_t handle); /* detached: it has session_timeout to come back */
+void stage_session_wait(struct shard *s, uint32_t handle);  /* detached: it has session_timeout to come back */
 void stage_session_silent(struct shard *s, uint32_t index); /* the wheel says so */
 void stage_session_release(struct shard *s);                /* held hellos */
 
@@ -156,8 +156,8 @@ unsigned stage_time_run(struct shard *s);
 void stage_reply_ready(struct shard *s, struct session *session, uint64_t number, uint64_t block);
 unsigned stage_reply_release(struct shard *s);
 /* stage_reply_status: a small answer that nobody keeps; lost if there is no room. */
-void stage_reply_status(struct shard *s, uint8_t transport, uint32_t peer, uint32_t handle, uint8_t op,
-                        uint64_t number, enum leat_status status);
+void stage_reply_status(struct shard *s, uint8_t transport, uint32_t peer, uint32_t handle, uint8_t op, uint64_t number,
+                        enum leat_status status);
 /* stage_reply_small: the same for an operation of at most REPLY_FIXED_MAX bytes; false: no room. */
 bool stage_reply_small(struct shard *s, uint8_t transport, uint32_t peer, uint32_t handle, const uint8_t *op,
                        uint32_t size);
