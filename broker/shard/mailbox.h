@@ -23,6 +23,7 @@ enum letter_kind {
     LETTER_COUNTERS, /* fills counters */
     LETTER_QUEUES,   /* fills queues[0..count) with the stats of queues number `from` on; `from` becomes the next, or
                         UINT32_MAX at the end */
+    LETTER_PORTS,    /* fills ports; for the program around the shard, which has a mailbox of its own */
 };
 
 enum { LETTER_QUEUES_MAX = 64 };
@@ -31,7 +32,8 @@ struct letter {
     uint8_t kind; /* enum letter_kind */
     uint32_t from, count;
     struct shard_counters *counters;
-    struct reply_stat *queues; /* room for LETTER_QUEUES_MAX */
+    struct reply_stat *queues;   /* room for LETTER_QUEUES_MAX */
+    struct port_counters *ports; /* admin/metrics.h */
 };
 
 struct mailbox;
