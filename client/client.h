@@ -28,7 +28,7 @@
  * its lease ends); extend; ack and nack, whose receipts fence them (their effect cannot come twice), where an answer of
  * stale_receipt after the repetition is told as LEAT_UNKNOWN_OUTCOME: the first try may have done it.
  *
- * Units: bytes; `now` is any clock that never goes back (CLOCK_BOOTTIME). Memory: about 40 KiB and what the requests
+ * Units: bytes; `now` is any clock that never goes back (CLOCK_BOOTTIME). Memory: about 120 KiB and what the requests
  * and answers under way need, at most config.budget; buffers are kept and used again. Failure: enum leat_status.
  * Deterministic: equal calls give equal bytes. Thread: one at a time. */
 #ifndef LEAT_CLIENT_CLIENT_H
@@ -127,8 +127,8 @@ bool client_result(struct client *c, struct client_result *r);
 enum leat_status client_result_entry(const struct client *c, const struct client_result *r, unsigned i,
                                      struct message_id *id);
 
-/* client_forget: nobody waits for this call any more: its result will not be told. The request itself may still be
- * executed. False: no such call. */
+/* client_forget: nobody waits for this call any more: its result will not be told. What was not sent yet never will be,
+ * the rest may still be executed. False: no such call. */
 bool client_forget(struct client *c, uint64_t user);
 
 /* client_bye: no more calls; when those under way are answered, the session ends. client_finished: it has (the answer
