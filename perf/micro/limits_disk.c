@@ -5,7 +5,8 @@
  * O_DIRECT, a registered buffer, a registered file, DEFER_TASKRUN; the process waits in io_uring_enter.
  *
  * W: a 4 KiB write at the next place and an fdatasync, linked, submitted by one system call; when both are done, the
- *   next. The file is walked from its start to its end and again. What is written differs each time.
+ *   next. The file is walked from its start to its end and again. What is written differs each time. The mean is the
+ *   whole time by the number of pairs: what a program that only counts can be compared with.
  * F: the fdatasync alone, with nothing written since the last one: what a flush of the device costs.
  * B: four 1 MiB writes under way at any time, front to back; one fdatasync at the end counts into the time. */
 #include <errno.h>
@@ -114,7 +115,7 @@ static bool measure(const struct limits_setup *s, struct limits_board *b, unsign
     if (!disk_open(&d, s, why))
         return false;
     uint64_t warm = limits_ticks() + limits_ticks_of(s->seconds / 10), end = warm + limits_ticks_of(s->seconds);
-    uint64_t at = 0;
+    uint64_t at = 0, start = 0;
     for (uint64_t then = 0, round = 0; then < end; round++) {
         memcpy(d.buffer, &round, sizeof round);
         then = limits_ticks();
@@ -123,10 +124,13 @@ static bool measure(const struct limits_setup *s, struct limits_board *b, unsign
         ask_flush(&d);
         if ((size && !take_one(&d, 2, &unused, why)) || !take_one(&d, 1, &unused, why))
             return false;
-        if (then >= warm)
-            hist_record(&b->hist, limits_ticks() - then);
         at = (at + size) % FILE_BYTES;
+        if (then < warm)
+            continue;
+        start = start ? start : then;
+        hist_record(&b->hist, limits_ticks() - then);
     }
+    b->value[3] = (double)(limits_ticks() - start) * limits_tick_ns() / (double)b->hist.count;
     limits_pair_percentiles(b);
     return true;
 }
