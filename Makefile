@@ -128,7 +128,7 @@ $(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
 	ar rcs $@ $^
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
-$(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/libleat-core.a
+$(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/perf/ticks.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_config: $(B)/broker/config.o
