@@ -49,6 +49,7 @@ uint32_t session_next_handle(const struct session_table *t)
 struct session *session_open(struct session_table *t, uint32_t handle, uint16_t window, uint64_t secret)
 {
     must(window >= WINDOW_MIN && window <= WINDOW_MAX);
+    must((window & (window - 1)) == 0);
     must(handle == session_next_handle(t));
     struct session *s = write_at(t, slab_take(&t->sessions));
     memset(s, 0, sizeof *s);
@@ -91,7 +92,7 @@ bool session_sound(const struct session_table *t)
             continue;
         if ((s->handle & 0xffff) != i || s->handle >> 16 != s->generation || s->generation > 0xffff)
             return false;
-        if (s->window < WINDOW_MIN || s->window > WINDOW_MAX)
+        if (s->window < WINDOW_MIN || s->window > WINDOW_MAX || (s->window & (s->window - 1)) != 0)
             return false;
         for (unsigned k = 0; k < WINDOW_MAX; k++)
             if (s->slots[k].runs_count > RUNS_MAX)
@@ -108,12 +109,12 @@ void session_restarted(struct session_table *t)
 
 static const struct session_slot *slot_of(const struct session *s, uint64_t number)
 {
-    return &s->slots[number % s->window];
+    return &s->slots[number & (s->window - 1u)];
 }
 
 static struct session_slot *slot_write(struct session *s, uint64_t number)
 {
-    return &s->slots[number % s->window];
+    return &s->slots[number & (s->window - 1u)];
 }
 
 /* After a restart, requests behind `next` may have been answered already: they are repeated, and the next to execute

@@ -51,8 +51,8 @@ struct session {
     uint32_t free_link;
     uint32_t handle; /* slot | generation << 16 */
     uint64_t secret;
-    uint64_t next; /* number that executes next; 0 until the client has said it after a restart */
-    uint16_t window;
+    uint64_t next;   /* number that executes next; 0 until the client has said it after a restart */
+    uint16_t window; /* a power of 2, so that the slot of a number costs no division */
     uint16_t live;
     uint32_t generation;
     struct session_slot slots[WINDOW_MAX];

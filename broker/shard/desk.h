@@ -99,7 +99,7 @@ static inline struct desk_session *desk_session(const struct desk *d, uint32_t h
 }
 static inline uint32_t desk_index(const struct desk *d, uint32_t handle, uint64_t number, uint16_t window)
 {
-    return (handle & 0xffff) * d->window_max + (uint32_t)(number % window);
+    return (handle & 0xffff) * d->window_max + (uint32_t)(number & (window - 1u));
 }
 static inline struct desk_place *desk_place(const struct desk *d, uint32_t index)
 {

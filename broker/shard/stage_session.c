@@ -88,7 +88,9 @@ static enum leat_status stage_session_new(struct shard *s, const struct request 
     uint32_t handle = session_next_handle(&s->sessions);
     if (handle == 0)
         return LEAT_SESSIONS_FULL;
-    uint16_t window = r->hello.window < s->config.window ? r->hello.window : s->config.window;
+    uint16_t window = WINDOW_MIN; /* the largest power of 2 within both limits */
+    while (window * 2 <= r->hello.window && window * 2 <= s->config.window)
+        window *= 2;
     struct fact f = {.kind = FACT_SESSION_OPENED,
                      .at = s->log_now,
                      .client = {.handle = handle, .window = window, .secret = stage_session_secret(s)}};
