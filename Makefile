@@ -22,8 +22,10 @@ USES_broker/os      := broker/base
 USES_broker/net     := broker/base broker/wire broker/shard broker/os
 USES_storage/uring  := broker/base storage broker/os
 USES_dpdk-port      := broker/base broker/wire broker/shard
+USES_broker/admin   := $(USES_broker/shard) broker/shard broker/os broker/net dpdk-port
+USES_broker/http    := $(USES_broker/admin) broker/admin
 USES_broker         := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard broker/os \
-                       broker/net storage/uring dpdk-port
+                       broker/net broker/admin broker/http storage/uring dpdk-port
 USES_client         := broker/base broker/wire
 USES_client/cli     := broker/base broker/wire client
 USES_client/examples := client
@@ -32,7 +34,7 @@ USES_perf/micro     := broker/base perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
-USES_tests/unit     := $(ALL_ROOMS) client perf tests/lib tests/sim
+USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client
 USES_tests/e2e      := $(ALL_ROOMS) client
@@ -43,7 +45,7 @@ FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell 
 FLAGS_perf/micro    := $(FLAGS_dpdk-port)
 
 CORE_ROOMS := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard
-PORT_ROOMS := broker/os broker/net storage/uring
+PORT_ROOMS := broker/os broker/net broker/admin broker/http storage/uring
 
 PACKAGES := build-essential pkg-config liburing-dev libjemalloc-dev libck-dev libisal-dev libxxhash-dev \
             libmicrohttpd-dev libjansson-dev libinih-dev libssl-dev libcmocka-dev dpdk-dev \
@@ -80,7 +82,7 @@ PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cl
 DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
 
 CORE_LIBS := -lisal -lxxhash -ljemalloc
-PORT_LIBS := -luring -lpthread
+PORT_LIBS := -luring -lmicrohttpd -linih -lpthread
 
 # DPDK is linked statically, with no driver but those named: its shared build loads a hundred plug-ins at every start.
 # (mempool_ring is compulsory; virtio and the two buses are the client's end of the local port.)
@@ -89,7 +91,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps test unit asan clang tidy clean programs
+.PHONY: all deps test unit asan clang tsan tsan-bins tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -103,8 +105,8 @@ $(foreach r,$(patsubst USES_%,%,$(filter USES_%,$(.VARIABLES))),$(eval $(call ro
 $(B)/libleat-core.a: $(CORE_OBJS)
 	@rm -f $@
 	ar rcs $@ $^
-$(B)/leatd: $(MAIN_OBJS) $(PORT_OBJS) $(B)/libleat-core.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS)
+$(B)/leatd: $(MAIN_OBJS) $(PORT_OBJS) $(DPDK_OBJS) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS) $(DPDK_LIBS)
 $(B)/libleat.a: $(CLIENT_OBJS)
 	@rm -f $@
 	ar rcs $@ $^
@@ -126,9 +128,10 @@ $(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
 	ar rcs $@ $^
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
-$(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/libleat-core.a
+$(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/perf/ticks.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
+$(B)/test_config: $(B)/broker/config.o
 $(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
@@ -150,6 +153,13 @@ asan:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' unit
 clang:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-clang CC=clang unit
+
+# Whatever two threads share, once more with ThreadSanitizer (which wants addresses where it expects them: setarch -R).
+TSAN_TESTS := $(B)/test_mailbox $(B)/test_http
+tsan-bins: $(TSAN_TESTS)
+tsan:
+	@$(MAKE) --no-print-directory -j2 B=$(B)-tsan SAN='-fsanitize=thread' tsan-bins
+	@TSAN_OPTIONS='halt_on_error=1 exitcode=66' setarch -R sh tests/lib/run.sh $(patsubst $(B)/%,$(B)-tsan/%,$(TSAN_TESTS))
 
 tidy: programs $(UNIT_BINS)
 	@B=$(B) bash tests/tidy/tidy.sh

@@ -26,7 +26,8 @@
 struct journal;
 
 struct journal_config {
-    uint64_t segment_bytes;   /* 64 MiB; from two blocks up in the simulator */
+    uint64_t
+        segment_bytes; /* 64 MiB, at most 256; from two blocks up in the simulator; an old directory keeps its own */
     uint32_t block_bytes_max; /* 4 MiB: the largest block, header included */
     uint32_t depth;           /* blocks in flight, 1..8 */
     uint64_t hot_bytes;       /* blocks kept in memory, at least (depth + 2) blocks of the largest size */
@@ -40,7 +41,8 @@ struct journal_config {
 enum journal_purpose { JOURNAL_PUT, JOURNAL_TAKE, JOURNAL_ACK };
 
 /* journal_open: opens or creates the data directory behind `d`. *error is filled with one sentence for people (what,
- * where, limit) on failure: LEAT_CORRUPT, LEAT_TOO_NEW, LEAT_DISK_ERROR, LEAT_NO_SPACE. */
+ * where, limit) on failure: LEAT_CORRUPT, LEAT_TOO_NEW, LEAT_DISK_ERROR, LEAT_NO_SPACE, LEAT_NO_MEMORY, LEAT_BAD_VALUE
+ * (a config that does not add up). */
 enum leat_status journal_open(struct journal **j, struct disk *d, const struct journal_config *config, char error[256]);
 
 /* Capacities and identity that stand in the manifest: an opaque blob of the caller, at most JOURNAL_BLOB bytes (lasting
@@ -74,7 +76,8 @@ uint32_t journal_epoch(const struct journal *j); /* of this start; valid after j
 
 /* Appending. journal_reserve: room for one fact of `size` bytes (multiple of 8) in the open block, as a pointer to
  * fill; *lsn and *place are where it will be. NULL: the block is full and `depth` blocks are in flight, or a purpose's
- * reserve is reached (journal_refusal() tells which status: LEAT_OVERLOADED or LEAT_NO_SPACE). `together` > size asks
+ * reserve is reached (journal_refusal() tells which status: LEAT_OVERLOADED, LEAT_NO_SPACE, LEAT_TOO_LARGE for what no
+ * block can hold, or journal_error()). `together` > size asks
  * that so many bytes lie in the same block as this one (an atomic step, a batch of leases). journal_commit: the fact is
  * written and counts. A fact with `waited` false does not start a block by itself: it leaves with the next waited one,
  * or after 5 ms. */
@@ -107,10 +110,14 @@ bool journal_fetch(struct journal *j, struct lsn lsn, uint32_t place, uint32_t s
 /* Next finished fetch: its tag and LEAT_OK, LEAT_DISK_ERROR or LEAT_CORRUPT. */
 bool journal_fetched(struct journal *j, uint64_t *tag, enum leat_status *status);
 
+enum { JOURNAL_CHUNK = 64 * 1024 };
+
 /* Checkpoints. The caller cuts an image of its state as of position `upto` (the last appended block, with everything of
- * it applied) and feeds it in chunks. begin: false if one is under way or nothing was appended since the last. write:
- * false when no buffer is free now (feed the rest later). end: the image is complete; it is published in the manifest
- * when it and its position are durable, and segments that neither the log behind it nor a live message needs are freed.
+ * it applied) and feeds it in chunks. begin: seals the open block, so that the position is a block's edge; false if one
+ * is under way, nothing was appended since the last, or the block cannot leave now (try again after a step).
+ * image_bytes: at most so many will be fed. write: at most JOURNAL_CHUNK bytes, all or none; false when no buffer is
+ * free now. end: the image is complete; it is published in the manifest when it and its position are durable, and
+ * segments that neither the log behind it nor a live message needs are freed.
  */
 bool journal_checkpoint_begin(struct journal *j, uint64_t image_bytes);
 bool journal_checkpoint_write(struct journal *j, const uint8_t *bytes, uint32_t size);
@@ -120,8 +127,8 @@ bool journal_checkpoint_running(const struct journal *j);
 uint64_t journal_tail_bytes(const struct journal *j);
 
 /* Liveness of segments: how many live (not gone) message bodies lie in a block's segment is kept by these two calls;
- * replay and image loading call them too. A segment whose count is 0 and which lies before the newest checkpoint's
- * position is recycled. */
+ * replay and image loading call them too. A segment whose count is 0 when a checkpoint begins, and which lies wholly
+ * before its position, is recycled once that checkpoint is published. */
 void journal_pin(struct journal *j, uint64_t block);
 void journal_unpin(struct journal *j, uint64_t block);
 

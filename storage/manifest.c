@@ -1,8 +1,9 @@
 /* manifest.c - see manifest.h.
  *
- *   0 magic   8 u32 format   12 u32 crc32c of all with this field 0   16 u64 sequence   24 u64 cluster   32 u64 oldest
- * hash   40 u64 checkpoint block 48 u64 checkpoint bytes   56 u64 checkpoint hash   64 u32 checkpoint area   68 u32
- * epoch   72 u32 blob size   76 u32 segments 80 blob, 1024 bytes   1104 segments, 16 bytes each   then zeros */
+ *   0 magic   8 u32 format   12 u32 crc32c of all with this field 0   16 u64 sequence   24 u64 cluster
+ *   32 u64 tail hash   40 u64 checkpoint block   48 u64 checkpoint bytes   56 u64 checkpoint hash
+ *   64 u32 checkpoint area   68 u32 epoch   72 u32 blob size   76 u32 segments   80 u64 segment bytes
+ *   88 blob, 1024 bytes   1112 segments, 16 bytes each   then zeros */
 #include "manifest.h"
 
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 
 static const uint8_t magic[8] = "leat man";
 
-enum { BLOB_AT = 80, SEGMENTS_AT = BLOB_AT + MANIFEST_BLOB_MAX, SEGMENT_BYTES = 16 };
+enum { BLOB_AT = 88, SEGMENTS_AT = BLOB_AT + MANIFEST_BLOB_MAX, SEGMENT_BYTES = 16 };
 
 _Static_assert(SEGMENTS_AT + MANIFEST_SEGMENTS_MAX * SEGMENT_BYTES <= MANIFEST_BYTES, "the list fits");
 
@@ -36,7 +37,7 @@ void manifest_encode(uint8_t *out, const struct manifest *m)
     le32_put(out + 8, MANIFEST_FORMAT);
     le64_put(out + 16, m->sequence);
     le64_put(out + 24, m->cluster);
-    le64_put(out + 32, m->oldest_hash);
+    le64_put(out + 32, m->tail_hash);
     le64_put(out + 40, m->checkpoint_block);
     le64_put(out + 48, m->checkpoint_bytes);
     le64_put(out + 56, m->checkpoint_hash);
@@ -44,6 +45,7 @@ void manifest_encode(uint8_t *out, const struct manifest *m)
     le32_put(out + 68, m->epoch);
     le32_put(out + 72, m->blob_size);
     le32_put(out + 76, m->segments);
+    le64_put(out + 80, m->segment_bytes);
     memcpy(out + BLOB_AT, m->blob, m->blob_size);
     for (uint32_t i = 0; i < m->segments; i++) {
         uint8_t *p = out + SEGMENTS_AT + i * SEGMENT_BYTES;
@@ -71,7 +73,7 @@ static enum leat_status decode_copy(struct manifest *m, const uint8_t *in)
     memset(m, 0, sizeof *m);
     m->sequence = le64_get(in + 16);
     m->cluster = le64_get(in + 24);
-    m->oldest_hash = le64_get(in + 32);
+    m->tail_hash = le64_get(in + 32);
     m->checkpoint_block = le64_get(in + 40);
     m->checkpoint_bytes = le64_get(in + 48);
     m->checkpoint_hash = le64_get(in + 56);
@@ -79,6 +81,7 @@ static enum leat_status decode_copy(struct manifest *m, const uint8_t *in)
     m->epoch = le32_get(in + 68);
     m->blob_size = le32_get(in + 72);
     m->segments = le32_get(in + 76);
+    m->segment_bytes = le64_get(in + 80);
     if (m->blob_size > MANIFEST_BLOB_MAX || m->segments > MANIFEST_SEGMENTS_MAX)
         return LEAT_CORRUPT;
     memcpy(m->blob, in + BLOB_AT, m->blob_size);

@@ -22,17 +22,18 @@ enum { MANIFEST_BYTES = 64 * 1024, MANIFEST_SEGMENTS_MAX = 3900, MANIFEST_BLOB_M
 struct manifest_segment {
     uint32_t file;        /* number in its name */
     uint32_t incarnation; /* life of the file; one more at each recycling */
-    uint64_t first;       /* its first block; 0: a spare */
+    uint64_t first;       /* its first block, which is durable; 0: not known to be, or a spare */
 };
 
 struct manifest {
     uint64_t sequence; /* of versions; copy sequence % 2 is the one to write */
     uint64_t cluster;
-    uint64_t oldest_hash;      /* `previous` of the first block of the first segment */
+    uint64_t tail_hash;     /* hash of the checkpoint's block: `previous` of the one behind it; the root of the chain */
+    uint64_t segment_bytes; /* size of each */
     uint64_t checkpoint_block; /* its position: the image holds everything up to here; 0: none */
-    uint64_t checkpoint_bytes;
-    uint64_t checkpoint_hash;
-    uint32_t checkpoint_area;
+    uint64_t checkpoint_bytes; /* on disk, in its area */
+    uint64_t checkpoint_hash;  /* of its last chunk */
+    uint32_t checkpoint_area;  /* 0 or 1 */
     uint32_t epoch;
     uint32_t blob_size;
     uint32_t segments;

@@ -6,15 +6,26 @@
 
 #include "mark.h"
 
+/* Apply alone changes the slabs, and only through these two. */
+static struct queue *queue_write(struct engine *e, uint32_t number)
+{
+    return slab_write(&e->queues, number);
+}
+
+static struct message *message_write(struct engine *e, uint32_t slot)
+{
+    return slab_write(&e->slots, slot);
+}
+
 static void list_append(struct engine *e, struct queue_list *list, uint32_t slot)
 {
-    struct message *m = engine_message_at(e, slot);
+    struct message *m = message_write(e, slot);
     m->next = SLAB_NONE;
     m->previous = list->tail;
     if (list->tail == SLAB_NONE)
         list->head = slot;
     else
-        engine_message_at(e, list->tail)->next = slot;
+        message_write(e, list->tail)->next = slot;
     list->tail = slot;
 }
 
@@ -24,11 +35,11 @@ static void list_remove(struct engine *e, struct queue_list *list, uint32_t slot
     if (m->previous == SLAB_NONE)
         list->head = m->next;
     else
-        engine_message_at(e, m->previous)->next = m->next;
+        message_write(e, m->previous)->next = m->next;
     if (m->next == SLAB_NONE)
         list->tail = m->previous;
     else
-        engine_message_at(e, m->next)->previous = m->previous;
+        message_write(e, m->next)->previous = m->previous;
 }
 
 static uint64_t *count_of(struct queue *q, uint8_t state)
@@ -53,8 +64,8 @@ static struct queue_list *list_of(struct queue *q, uint8_t state)
 /* A message in a slot leaves the place where it is. */
 static void leave(struct engine *e, uint32_t slot)
 {
-    struct message *m = engine_message_at(e, slot);
-    struct queue *q = engine_queue_at(e, m->queue);
+    struct message *m = message_write(e, slot);
+    struct queue *q = queue_write(e, m->queue);
     must(m->state != MESSAGE_FREE);
     if (m->state == MESSAGE_READY)
         ready_heap_remove(&q->ready, &e->slots, slot);
@@ -69,8 +80,8 @@ static void leave(struct engine *e, uint32_t slot)
 /* A message in a slot, which is nowhere, goes to a place of its queue. */
 static void enter(struct engine *e, uint32_t slot, uint8_t state)
 {
-    struct message *m = engine_message_at(e, slot);
-    struct queue *q = engine_queue_at(e, m->queue);
+    struct message *m = message_write(e, slot);
+    struct queue *q = queue_write(e, m->queue);
     must(m->state == MESSAGE_FREE);
     m->state = state;
     (*count_of(q, state))++;
@@ -86,9 +97,9 @@ static void enter(struct engine *e, uint32_t slot, uint8_t state)
  * lease of the slot. */
 static void end_message(struct engine *e, uint32_t slot, struct apply_effect *effect)
 {
-    struct message *m = engine_message_at(e, slot);
+    struct message *m = message_write(e, slot);
     must(m->state == MESSAGE_FREE);
-    engine_queue_at(e, m->queue)->counters.bytes -= 8ull * m->where.size8;
+    queue_write(e, m->queue)->counters.bytes -= 8ull * m->where.size8;
     effect->gone[effect->gone_count++] = m->lsn;
     slab_give(&e->slots, slot);
 }
@@ -98,7 +109,7 @@ static struct message *take_slot(struct engine *e, uint32_t expected)
 {
     bool fresh = expected == e->slots.used;
     must(slab_take(&e->slots) == expected);
-    struct message *m = engine_message_at(e, expected);
+    struct message *m = message_write(e, expected);
     if (fresh)
         memset(m, 0, sizeof *m);
     m->state = MESSAGE_FREE;
@@ -111,7 +122,7 @@ static struct message *take_slot(struct engine *e, uint32_t expected)
 static void apply_created(struct engine *e, const struct fact_queue *f)
 {
     must(slab_take(&e->queues) == f->number);
-    struct queue *q = engine_queue_at(e, f->number);
+    struct queue *q = queue_write(e, f->number);
     memset(q, 0, sizeof *q);
     q->state = QUEUE_LIVE;
     q->incarnation = f->incarnation;
@@ -121,7 +132,7 @@ static void apply_created(struct engine *e, const struct fact_queue *f)
     ready_init(&q->ready);
     q->leased = q->delayed = q->dead = (struct queue_list){SLAB_NONE, SLAB_NONE};
     if (f->dead_letter != SLAB_NONE)
-        engine_queue_at(e, f->dead_letter)->sources++;
+        queue_write(e, f->dead_letter)->sources++;
     if (f->incarnation > e->incarnations)
         e->incarnations = f->incarnation;
     names_add(&e->names, &q->name, f->number);
@@ -129,7 +140,7 @@ static void apply_created(struct engine *e, const struct fact_queue *f)
 
 static void free_if_empty(struct engine *e, uint32_t number)
 {
-    struct queue *q = engine_queue_at(e, number);
+    struct queue *q = queue_write(e, number);
     const struct queue_counters *c = &q->counters;
     if (c->ready + c->leased + c->delayed + c->dead > 0)
         return;
@@ -141,12 +152,12 @@ static void free_if_empty(struct engine *e, uint32_t number)
 
 static void apply_dropped(struct engine *e, const struct fact_queue *f)
 {
-    struct queue *q = engine_queue_at(e, f->number);
+    struct queue *q = queue_write(e, f->number);
     must(q->state == QUEUE_LIVE);
     must(q->sources == 0);
     names_remove(&e->names, &q->name, f->number);
     if (q->dead_letter != SLAB_NONE)
-        engine_queue_at(e, q->dead_letter)->sources--;
+        queue_write(e, q->dead_letter)->sources--;
     q->state = QUEUE_DROPPED;
     free_if_empty(e, f->number);
 }
@@ -163,7 +174,7 @@ static uint32_t any_slot(const struct queue *q)
 
 static void apply_reaped(struct engine *e, const struct fact_queue *f, struct apply_effect *effect)
 {
-    struct queue *q = engine_queue_at(e, f->number);
+    struct queue *q = queue_write(e, f->number);
     must(q->state == QUEUE_DROPPED);
     must(f->count <= APPLY_REAP_MAX);
     for (uint32_t i = 0; i < f->count; i++) {
@@ -192,7 +203,7 @@ static void push_ready(struct engine *e, struct queue *q, const struct ready_ent
 static void apply_put(struct engine *e, const struct fact *f)
 {
     const struct fact_put *p = &f->put;
-    struct queue *q = engine_queue_at(e, p->queue);
+    struct queue *q = queue_write(e, p->queue);
     must(q->state == QUEUE_LIVE);
     struct message_where where = {f->place / 8, fact_size(f) / 8};
     q->counters.puts++;
@@ -215,11 +226,11 @@ static void apply_put(struct engine *e, const struct fact *f)
 static void apply_leased(struct engine *e, const struct fact *f)
 {
     const struct fact_leased *l = &f->leased;
-    struct queue *q = engine_queue_at(e, l->queue);
+    struct queue *q = queue_write(e, l->queue);
     struct message *m;
     if (l->slot == q->ready.heap) {
         leave(e, l->slot);
-        m = engine_message_at(e, l->slot);
+        m = message_write(e, l->slot);
     } else {
         struct ready_entry entry;
         must(ready_first(&q->ready, &e->chunks, &entry));
@@ -249,7 +260,7 @@ static void apply_leased(struct engine *e, const struct fact *f)
 static struct message *named(struct engine *e, const struct fact_slot *f)
 {
     must(f->slot < e->slots.used);
-    struct message *m = engine_message_at(e, f->slot);
+    struct message *m = message_write(e, f->slot);
     must(m->generation == f->generation);
     return m;
 }
@@ -258,7 +269,7 @@ static void apply_acked(struct engine *e, const struct fact_slot *f, struct appl
 {
     struct message *m = named(e, f);
     must(m->state == MESSAGE_LEASED || m->state == MESSAGE_READY);
-    engine_queue_at(e, m->queue)->counters.acks++;
+    queue_write(e, m->queue)->counters.acks++;
     leave(e, f->slot);
     end_message(e, f->slot, effect);
 }
@@ -267,26 +278,31 @@ static void apply_returned(struct engine *e, const struct fact_slot *f)
 {
     struct message *m = named(e, f);
     must(m->state == MESSAGE_LEASED);
-    engine_queue_at(e, m->queue)->counters.nacks++;
+    queue_write(e, m->queue)->counters.nacks++;
     leave(e, f->slot);
     m->generation++; /* the consumer gave its receipt away */
     m->due = f->due;
     enter(e, f->slot, f->due.ns == 0 ? MESSAGE_READY : MESSAGE_DELAYED);
 }
 
+static void set_due(struct engine *e, uint32_t slot, struct instant due)
+{
+    message_write(e, slot)->due = due;
+    wheel_arm(&e->wheel, slot, due);
+}
+
 static void apply_extended(struct engine *e, const struct fact_slot *f)
 {
     struct message *m = named(e, f);
     must(m->state == MESSAGE_LEASED);
-    m->due = f->due;
-    wheel_arm(&e->wheel, f->slot, f->due);
+    set_due(e, f->slot, f->due);
 }
 
 static void apply_expired(struct engine *e, const struct fact_slot *f)
 {
     struct message *m = named(e, f);
     must(m->state == MESSAGE_LEASED);
-    engine_queue_at(e, m->queue)->counters.expiries++;
+    queue_write(e, m->queue)->counters.expiries++;
     leave(e, f->slot);
     enter(e, f->slot, MESSAGE_READY);
 }
@@ -295,7 +311,7 @@ static void apply_expired(struct engine *e, const struct fact_slot *f)
 static void apply_ripened(struct engine *e, const struct fact_slot *f)
 {
     struct message *m = named(e, f);
-    struct queue *q = engine_queue_at(e, m->queue);
+    struct queue *q = queue_write(e, m->queue);
     must(m->state == MESSAGE_DELAYED);
     leave(e, f->slot);
     if (m->attempts > 0 || !ready_has_room(&q->ready, &e->chunks, m->sent)) {
@@ -307,31 +323,79 @@ static void apply_ripened(struct engine *e, const struct fact_slot *f)
     push_ready(e, q, &entry);
 }
 
-static void apply_moved(struct engine *e, const struct fact_slot *f)
+static void apply_moved(struct engine *e, const struct fact *f)
 {
-    struct message *m = named(e, f);
+    const struct fact_slot *l = &f->slot;
+    struct message *m = named(e, l);
     must(m->state == MESSAGE_LEASED);
-    struct queue *from = engine_queue_at(e, m->queue);
-    leave(e, f->slot);
+    struct queue *from = queue_write(e, m->queue);
+    leave(e, l->slot);
     m->generation++; /* its last receipt ends with the lease */
     from->counters.dead_letters++;
-    if (f->target == SLAB_NONE) {
-        enter(e, f->slot, MESSAGE_DEAD);
+    if (l->target == SLAB_NONE) {
+        enter(e, l->slot, MESSAGE_DEAD);
         return;
     }
-    struct queue *to = engine_queue_at(e, f->target);
+    struct queue *to = queue_write(e, l->target);
     must(to->state == QUEUE_LIVE);
     from->counters.bytes -= 8ull * m->where.size8;
     to->counters.bytes += 8ull * m->where.size8;
     to->counters.puts++;
-    m->queue = f->target;
+    if (to->moved_block < lsn_block(f->lsn))
+        to->moved_block = lsn_block(f->lsn);
+    m->queue = l->target;
     m->attempts = 0;
-    enter(e, f->slot, MESSAGE_READY);
+    enter(e, l->slot, MESSAGE_READY);
+}
+
+/* After another boot nobody knows how long the broker was away. So that no lease ends early, it starts again in full;
+ * one that was extended for longer than its queue's leases has what was left of it. */
+static void restart_lease(struct engine *e, uint32_t slot, struct instant before, struct instant now)
+{
+    struct message *m = message_write(e, slot);
+    struct duration full = instant_since(m->due, m->since), left = instant_since(m->due, before);
+    struct duration usual = engine_queue_at(e, m->queue)->attributes.lease;
+    if (full.ns > usual.ns)
+        full.ns = left.ns > usual.ns ? left.ns : usual.ns;
+    m->since = now;
+    set_due(e, slot, instant_add(now, full));
+    mark(lease_started_again);
+}
+
+static void remember_epoch(struct engine *e, const struct fact *f)
+{
+    const struct fact_epoch *n = &f->epoch;
+    e->epoch = (struct engine_epoch){.epoch = n->epoch, .at = f->at, .boot = n->boot, .wall_ns = n->wall_ns};
+    memcpy(e->epoch.boot_id, n->boot_id, sizeof n->boot_id);
+    if (e->walls_count == ENGINE_WALLS) {
+        memmove(e->walls, e->walls + 1, sizeof e->walls - sizeof e->walls[0]);
+        e->walls_count--;
+    }
+    e->walls[e->walls_count++] = (struct engine_wall){.epoch = n->epoch, .at = f->at, .wall_ns = n->wall_ns};
+}
+
+static void apply_epoch(struct engine *e, const struct fact *f, struct instant before)
+{
+    must(f->epoch.epoch > e->epoch.epoch);
+    for (uint32_t slot = 0; slot < e->slots.used && !f->epoch.same_boot; slot++)
+        if (engine_message_at(e, slot)->state == MESSAGE_LEASED)
+            restart_lease(e, slot, before, f->at);
+#if LEAT_BUG == 19
+    struct instant step = {f->epoch.wall_ns - engine_wall(e, UINT32_MAX, f->at)};
+    for (uint32_t slot = 0; slot < e->slots.used && step.ns < 1ull << 62; slot++)
+        set_due(e, slot, (struct instant){instant_since(engine_message_at(e, slot)->due, step).ns});
+#endif
+#if LEAT_BUG == 24
+    for (uint32_t slot = 0; slot < e->slots.used; slot++)
+        message_write(e, slot)->attempts = 0;
+#endif
+    remember_epoch(e, f);
 }
 
 void apply_fact(struct engine *e, const struct fact *f, struct apply_effect *effect)
 {
     effect->gone_count = 0;
+    struct instant before = e->latest;
     e->latest = instant_max(e->latest, f->at);
     switch (f->kind) {
     case FACT_QUEUE_CREATED:
@@ -355,14 +419,18 @@ void apply_fact(struct engine *e, const struct fact *f, struct apply_effect *eff
     case FACT_RIPENED:
         return apply_ripened(e, &f->slot);
     case FACT_MOVED:
-        return apply_moved(e, &f->slot);
+        return apply_moved(e, f);
+    case FACT_EPOCH:
+        return apply_epoch(e, f, before);
     default:
-        must(f->kind == FACT_MOVED); /* fact_decode() lets no other kind through */
+        must(f->kind == FACT_MOVED); /* fact_decode() lets no unknown kind through; the rest is the sessions' */
     }
 }
 
 void apply_derive(struct engine *e)
 {
+    wheel_clear(&e->wheel, e->latest);
+    names_clear(&e->names);
     for (uint32_t i = 0; i < e->slots.used; i++) {
         const struct message *m = engine_message_at(e, i);
         if (m->state == MESSAGE_LEASED || m->state == MESSAGE_DELAYED)

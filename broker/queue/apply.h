@@ -19,10 +19,11 @@ struct apply_effect {
     struct lsn gone[APPLY_REAP_MAX];
 };
 
-/* apply_fact: makes one fact true; f->lsn and f->place say where it stands. */
+/* apply_fact: makes one fact true; f->lsn and f->place say where it stands. Facts of sessions and `refused` are not the
+ * engine's: the caller keeps them from here. */
 void apply_fact(struct engine *e, const struct fact *f, struct apply_effect *effect);
 
-/* apply_derive: builds wheel and names again from the slabs, after they were loaded. */
+/* apply_derive: builds wheel and names anew from the slabs, after they were loaded; the wheel starts at e->latest. */
 void apply_derive(struct engine *e);
 
 #endif

@@ -15,6 +15,12 @@ enum leat_status engine_open(struct engine *e, const struct engine_capacity *cap
     if (status == LEAT_OK)
         status = slab_open(&e->chunks, capacity->ready_chunks, READY_CHUNK_BYTES);
     if (status == LEAT_OK)
+        status = slab_image_open(&e->queues);
+    if (status == LEAT_OK)
+        status = slab_image_open(&e->slots);
+    if (status == LEAT_OK)
+        status = slab_image_open(&e->chunks);
+    if (status == LEAT_OK)
         status = wheel_open(&e->wheel, capacity->slots, start);
     if (status == LEAT_OK)
         status = names_open(&e->names, capacity->queues);
@@ -42,11 +48,11 @@ uint32_t engine_find(const struct engine *e, const struct name *name)
     return names_find(&e->names, name, name_of, e);
 }
 
-struct queue *engine_queue(const struct engine *e, struct queue_ref ref)
+const struct queue *engine_queue(const struct engine *e, struct queue_ref ref)
 {
     if (ref.number >= e->queues.used)
         return NULL;
-    struct queue *q = engine_queue_at(e, ref.number);
+    const struct queue *q = engine_queue_at(e, ref.number);
     return q->state == QUEUE_LIVE && q->incarnation == ref.incarnation ? q : NULL;
 }
 
@@ -88,9 +94,40 @@ void engine_stat(const struct engine *e, uint32_t number, struct instant now, st
         stat->oldest_delayed = instant_since(now, engine_message_at(e, q->delayed.head)->sent);
 }
 
+uint64_t engine_wall(const struct engine *e, uint32_t epoch, struct instant sent)
+{
+    if (e->walls_count == 0)
+        return 0;
+    uint32_t i = e->walls_count - 1;
+    while (i > 0 && e->walls[i].epoch > epoch)
+        i--;
+    const struct engine_wall *w = &e->walls[i];
+    return w->wall_ns + (sent.ns - w->at.ns); /* modulo 2^64: right for a `sent` before the epoch, too */
+}
+
 struct instant engine_next_due(const struct engine *e)
 {
     return wheel_next_due(&e->wheel);
+}
+
+bool engine_walk(const struct engine *e, struct engine_walk *w, struct lsn *lsn)
+{
+    while (w->slot < e->slots.used) {
+        const struct message *m = engine_message_at(e, w->slot++);
+        if (m->state == MESSAGE_FREE)
+            continue;
+        *lsn = m->lsn;
+        return true;
+    }
+    for (; w->queue < e->queues.used; w->queue++, w->ready = (struct ready_walk){0, 0}) {
+        const struct queue *q = engine_queue_at(e, w->queue);
+        struct ready_entry entry;
+        if (q->state == QUEUE_FREE || !ready_next(&q->ready, &e->chunks, &w->ready, &entry))
+            continue;
+        *lsn = entry.lsn;
+        return true;
+    }
+    return false;
 }
 
 struct queue_counters engine_recount(const struct engine *e, uint32_t number)

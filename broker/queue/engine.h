@@ -51,6 +51,7 @@ struct queue {
     uint32_t sources;     /* queues whose dead-letter queue this is */
     uint32_t state;       /* enum queue_state */
     uint32_t zero;
+    uint64_t moved_block; /* highest block whose fact moved a message in here: a take may have to wait for it */
     struct ready ready;
     struct queue_list leased;  /* by start of the lease */
     struct queue_list delayed; /* by arrival in that state */
@@ -60,13 +61,35 @@ struct queue {
     struct name name;
 };
 
+/* What the clocks said when an epoch began. */
+struct engine_epoch {
+    uint32_t epoch;
+    uint32_t zero;
+    struct instant at;   /* log time */
+    struct instant boot; /* CLOCK_BOOTTIME */
+    uint64_t wall_ns;    /* UNIX time */
+    uint8_t boot_id[16];
+};
+
+/* One of the newest epochs: log time to UNIX time. */
+struct engine_wall {
+    uint32_t epoch;
+    uint32_t zero;
+    struct instant at;
+    uint64_t wall_ns;
+};
+enum { ENGINE_WALLS = 64 };
+
 struct engine {
     struct engine_capacity capacity;
     struct slab queues, slots, chunks;
     struct wheel wheel;
     struct names names;
     uint32_t incarnations; /* of queues, ever */
-    struct instant latest; /* of any fact */
+    uint32_t walls_count;
+    struct instant latest;                  /* of any fact */
+    struct engine_epoch epoch;              /* the newest; all zero before the first */
+    struct engine_wall walls[ENGINE_WALLS]; /* oldest first; walls_count of them */
 };
 
 enum leat_status engine_open(struct engine *e, const struct engine_capacity *capacity, struct instant start);
@@ -74,22 +97,34 @@ void engine_close(struct engine *e);
 
 /* engine_find: the live queue of a name, or SLAB_NONE. engine_queue: the live queue that a client means, or NULL. */
 uint32_t engine_find(const struct engine *e, const struct name *name);
-struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
+const struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
 
 /* engine_stat: attributes, counters and ages of one queue, O(1). `parked` is left to the caller. */
 void engine_stat(const struct engine *e, uint32_t number, struct instant now, struct reply_stat *stat);
 
+/* engine_wall: UNIX time, in nanoseconds, of a message put at log time `sent` in an epoch. An epoch too old to be known
+ * is taken for the nearest known one; 0 before the first epoch. */
+uint64_t engine_wall(const struct engine *e, uint32_t epoch, struct instant sent);
+
 /* engine_next_due: no lease or delay ends before this; INSTANT_NEVER if there is none. */
 struct instant engine_next_due(const struct engine *e);
 
-static inline struct queue *engine_queue_at(const struct engine *e, uint32_t number)
+static inline const struct queue *engine_queue_at(const struct engine *e, uint32_t number)
 {
     return slab_at(&e->queues, number);
 }
-static inline struct message *engine_message_at(const struct engine *e, uint32_t slot)
+static inline const struct message *engine_message_at(const struct engine *e, uint32_t slot)
 {
     return slab_at(&e->slots, slot);
 }
+
+/* engine_walk: the position of every message that is not gone, each once, in no particular order; `w` starts with all
+ * zero, false at the end. O(messages) for the whole walk; the engine must not change on the way. */
+struct engine_walk {
+    uint32_t slot, queue;
+    struct ready_walk ready;
+};
+bool engine_walk(const struct engine *e, struct engine_walk *w, struct lsn *lsn);
 
 /* engine_recount: the counters of a queue, counted anew from the messages themselves; for checkers, O(messages). */
 struct queue_counters engine_recount(const struct engine *e, uint32_t number);

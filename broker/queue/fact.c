@@ -63,7 +63,8 @@ static void encode_put(struct writer *w, const struct fact_put *p)
     write_u32(w, p->body_crc);
     write_u16(w, p->attrs_size);
     write_u8(w, p->durability);
-    write_zeros(w, 5);
+    write_zeros(w, 1);
+    write_u32(w, p->epoch);
     write_padded(w, p->attrs, p->attrs_size);
     write_padded(w, p->body, p->body_size);
 }
@@ -77,7 +78,9 @@ static void decode_put(struct reader *r, struct fact_put *p)
     p->body_crc = read_u32(r);
     p->attrs_size = read_u16(r);
     p->durability = read_u8(r);
-    p->attrs = r->at + 5;
+    read_u8(r);
+    p->epoch = read_u32(r);
+    p->attrs = r->at;
     p->body = p->attrs + round_up(p->attrs_size, 8);
 }
 
@@ -110,6 +113,79 @@ static bool decode_queue(struct reader *r, struct fact *f)
     return name_decode(&q->name, r->at) && name_attributes_decode(&q->attributes, r->at + NAME_BYTES);
 }
 
+static void encode_epoch(struct writer *w, const struct fact_epoch *e)
+{
+    write_u32(w, e->epoch);
+    write_u32(w, e->same_boot);
+    write_u64(w, e->boot.ns);
+    write_u64(w, e->wall_ns);
+    write_padded(w, e->boot_id, sizeof e->boot_id);
+}
+
+static bool decode_epoch(struct reader *r, struct fact_epoch *e)
+{
+    e->epoch = read_u32(r);
+    uint32_t same_boot = read_u32(r);
+    e->same_boot = same_boot == 1;
+    e->boot.ns = read_u64(r);
+    e->wall_ns = read_u64(r);
+    memcpy(e->boot_id, r->at, sizeof e->boot_id);
+    return same_boot <= 1;
+}
+
+static void encode_leased(struct writer *w, const struct fact_leased *l)
+{
+    write_u32(w, l->queue);
+    write_u32(w, l->slot);
+    write_u32(w, l->generation);
+    write_u32(w, l->epoch);
+    write_u64(w, l->message.n);
+    write_u64(w, l->deadline.ns);
+}
+
+static void decode_leased(struct reader *r, struct fact_leased *l)
+{
+    l->queue = read_u32(r);
+    l->slot = read_u32(r);
+    l->generation = read_u32(r);
+    l->epoch = read_u32(r);
+    l->message.n = read_u64(r);
+    l->deadline.ns = read_u64(r);
+}
+
+static void encode_session(struct writer *w, const struct fact *f)
+{
+    if (f->kind == FACT_REFUSED) {
+        write_u16(w, f->refused.status);
+        write_u16(w, f->refused.count);
+        write_u32(w, 0);
+        return;
+    }
+    write_u32(w, f->client.handle);
+    if (f->kind == FACT_SESSION_ENDED) {
+        write_u32(w, 0);
+        return;
+    }
+    write_u16(w, f->client.window);
+    write_u16(w, 0);
+    write_u64(w, f->client.secret);
+}
+
+static void decode_session(struct reader *r, struct fact *f)
+{
+    if (f->kind == FACT_REFUSED) {
+        f->refused.status = read_u16(r);
+        f->refused.count = read_u16(r);
+        return;
+    }
+    f->client.handle = read_u32(r);
+    if (f->kind == FACT_SESSION_ENDED)
+        return;
+    f->client.window = read_u16(r);
+    read_u16(r);
+    f->client.secret = read_u64(r);
+}
+
 static void encode_fixed(struct writer *w, const struct fact *f)
 {
     switch (f->kind) {
@@ -122,12 +198,15 @@ static void encode_fixed(struct writer *w, const struct fact *f)
         encode_put(w, &f->put);
         return;
     case FACT_LEASED:
-        write_u32(w, f->leased.queue);
-        write_u32(w, f->leased.slot);
-        write_u32(w, f->leased.generation);
-        write_u32(w, f->leased.epoch);
-        write_u64(w, f->leased.message.n);
-        write_u64(w, f->leased.deadline.ns);
+        encode_leased(w, &f->leased);
+        return;
+    case FACT_EPOCH:
+        encode_epoch(w, &f->epoch);
+        return;
+    case FACT_SESSION_OPENED:
+    case FACT_SESSION_ENDED:
+    case FACT_REFUSED:
+        encode_session(w, f);
         return;
     default:
         write_u32(w, f->slot.slot);
@@ -181,12 +260,14 @@ static enum leat_status decode_fixed(struct fact *f, const uint8_t *bytes, uint3
     case FACT_REAPED:
         return decode_queue(&r, f) ? LEAT_OK : LEAT_CORRUPT;
     case FACT_LEASED:
-        f->leased.queue = read_u32(&r);
-        f->leased.slot = read_u32(&r);
-        f->leased.generation = read_u32(&r);
-        f->leased.epoch = read_u32(&r);
-        f->leased.message.n = read_u64(&r);
-        f->leased.deadline.ns = read_u64(&r);
+        decode_leased(&r, &f->leased);
+        return LEAT_OK;
+    case FACT_EPOCH:
+        return decode_epoch(&r, &f->epoch) ? LEAT_OK : LEAT_CORRUPT;
+    case FACT_SESSION_OPENED:
+    case FACT_SESSION_ENDED:
+    case FACT_REFUSED:
+        decode_session(&r, f);
         return LEAT_OK;
     default:
         f->slot.slot = read_u32(&r);

@@ -33,6 +33,7 @@ struct fact_put {
     uint32_t body_size, body_crc;
     uint16_t attrs_size;
     uint8_t durability;
+    uint32_t epoch; /* of the put; message ids are made from it */
     const uint8_t *attrs, *body;
 };
 struct fact_leased {
@@ -53,6 +54,23 @@ struct fact_queue {
     struct name name;
     struct queue_attributes attributes;
 };
+struct fact_epoch {
+    uint32_t epoch;
+    bool same_boot; /* log time went on by the clock of the same boot; else another boot's wall clock was asked */
+    struct instant boot;
+    uint64_t wall_ns;
+    uint8_t boot_id[16];
+};
+/* session_opened, session_ended: not the engine's. The session table of the same shard stands on them. */
+struct fact_session {
+    uint32_t handle;
+    uint16_t window; /* opened */
+    uint64_t secret; /* opened */
+};
+/* Not the engine's: so that replay knows where a batch stands. `count` entries from the fact's `entry` on. */
+struct fact_refused {
+    uint16_t status, count;
+};
 
 struct fact {
     uint8_t kind;
@@ -67,6 +85,9 @@ struct fact {
         struct fact_leased leased;
         struct fact_slot slot;
         struct fact_queue queue;
+        struct fact_epoch epoch;
+        struct fact_session client;
+        struct fact_refused refused;
     };
 };
 

@@ -9,9 +9,14 @@ struct cell {
     uint32_t hash;
 };
 
-static struct cell *cell_at(const struct names *n, uint32_t i)
+static const struct cell *cell_at(const struct names *n, uint32_t i)
 {
     return slab_at(&n->cells, i & n->mask);
+}
+
+static struct cell *cell_write(struct names *n, uint32_t i)
+{
+    return slab_write(&n->cells, i & n->mask);
 }
 
 static uint32_t hash_of(const struct name *name)
@@ -26,6 +31,11 @@ enum leat_status names_open(struct names *n, uint32_t queues)
         cells *= 2;
     n->mask = cells - 1;
     return slab_open(&n->cells, cells, sizeof(struct cell));
+}
+
+void names_clear(struct names *n)
+{
+    slab_clear(&n->cells);
 }
 
 void names_close(struct names *n)
@@ -50,7 +60,7 @@ void names_add(struct names *n, const struct name *name, uint32_t number)
     uint32_t i = hash_of(name);
     while (cell_at(n, i)->number_plus_1 != 0)
         i++;
-    *cell_at(n, i) = (struct cell){number + 1, hash_of(name)};
+    *cell_write(n, i) = (struct cell){number + 1, hash_of(name)};
 }
 
 void names_remove(struct names *n, const struct name *name, uint32_t number)
@@ -63,9 +73,9 @@ void names_remove(struct names *n, const struct name *name, uint32_t number)
     for (uint32_t i = hole + 1; cell_at(n, i)->number_plus_1 != 0; i++) {
         uint32_t wanted = cell_at(n, i)->hash;
         if (((i - wanted) & n->mask) >= ((i - hole) & n->mask)) {
-            *cell_at(n, hole) = *cell_at(n, i);
+            *cell_write(n, hole) = *cell_at(n, i);
             hole = i;
         }
     }
-    cell_at(n, hole)->number_plus_1 = 0;
+    cell_write(n, hole)->number_plus_1 = 0;
 }

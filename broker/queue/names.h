@@ -14,6 +14,7 @@ struct names {
 
 enum leat_status names_open(struct names *n, uint32_t queues);
 void names_close(struct names *n);
+void names_clear(struct names *n);
 
 /* names_find: the number, or SLAB_NONE. `name_of` tells the name of a number, as the engine does. */
 typedef const struct name *names_lookup(const void *owner, uint32_t number);

@@ -27,7 +27,7 @@ enum leat_status plan_queue_create(const struct engine *e, const struct plan_lim
     if (wanted.lease.ns == 0)
         wanted.lease = duration_s(30);
     if (wanted.durability == CLASS_DEFAULT)
-        wanted.durability = CLASS_DISK;
+        wanted.durability = l->durability == CLASS_DEFAULT ? CLASS_DISK : l->durability;
     if (wanted.lease.ns < l->lease_min.ns || wanted.lease.ns > l->lease_max.ns || wanted.delay.ns > l->delay_max.ns ||
         wanted.body_max > l->body_max)
         return LEAT_BAD_VALUE;
@@ -94,6 +94,7 @@ enum leat_status plan_put(const struct engine *e, const struct plan_limits *l, s
                                .attrs_size = entry->attrs_size,
                                .durability =
                                    entry->durability == CLASS_DEFAULT ? q->attributes.durability : entry->durability,
+                               .epoch = l->epoch,
                                .attrs = entry->attrs,
                                .body = entry->body};
     return LEAT_OK;
@@ -199,6 +200,9 @@ enum leat_status plan_finish(const struct engine *e, const struct plan_limits *l
         return LEAT_BAD_VALUE;
     f->kind = FACT_RETURNED;
     f->slot.due = time.ns > 0 ? instant_add(now, time) : INSTANT_ZERO;
+#if LEAT_BUG == 28
+    f->slot.due = time.ns > 0 ? instant_add(m->since, time) : INSTANT_ZERO;
+#endif
     if (spent(e, m))
         plan_spent(e, m, f);
     return LEAT_OK;

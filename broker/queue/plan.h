@@ -15,12 +15,13 @@
 struct plan_limits {
     uint32_t body_max;
     struct duration lease_min, lease_max, delay_max;
-    uint32_t epoch;  /* of this start; goes into leases */
+    uint8_t durability; /* of queues that name none; 0: disk */
+    uint32_t epoch;  /* of this start; goes into puts and leases */
     uint8_t key[16]; /* of receipts */
 };
 
 /* plan_queue_create: with a queue of the same name and attributes already there, LEAT_OK and f->kind 0: nothing to do.
- * A lease of 0 means 30 s, class default means disk. */
+ * A lease of 0 means 30 s, class default means the broker's. */
 enum leat_status plan_queue_create(const struct engine *e, const struct plan_limits *l, const struct request *r,
                                    struct fact *f);
 enum leat_status plan_queue_drop(const struct engine *e, const struct request *r, struct fact *f);

@@ -13,7 +13,12 @@
 #include "message.h"
 #include "slab.h"
 
-enum { READY_CHUNK_ENTRIES = 62, READY_CHUNK_BYTES = 1024 };
+enum {
+    READY_CHUNK_ENTRIES = 62,
+    READY_CHUNK_BYTES = 1024,
+    READY_PLACE8_MAX = (1 << 19) - 1, /* of struct message_where */
+    READY_SIZE8_MAX = (1 << 18) - 1,
+};
 
 struct ready {
     uint32_t head, tail; /* chunks */
@@ -36,12 +41,24 @@ void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *
 bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_entry *entry);
 void ready_pop(struct ready *r, struct slab *chunks);
 
+/* A walk over the entries of the chunks, in order; starts with all zero. */
+struct ready_walk {
+    uint32_t chunk_plus_1, entry;
+};
+bool ready_next(const struct ready *r, const struct slab *chunks, struct ready_walk *w, struct ready_entry *entry);
+
 /* ready_count: adds the entries of all chunks and their bytes; for checkers. */
 void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *messages, uint64_t *bytes);
 
 /* The heap of returned messages; `slots` is the slab of struct message. r->heap is the one with the lowest position, or
  * SLAB_NONE. */
-void ready_heap_add(struct ready *r, const struct slab *slots, uint32_t slot);
-void ready_heap_remove(struct ready *r, const struct slab *slots, uint32_t slot);
+void ready_heap_add(struct ready *r, struct slab *slots, uint32_t slot);
+void ready_heap_remove(struct ready *r, struct slab *slots, uint32_t slot);
+
+/* For sound.c, after loading: whether the heap holds at most `max` messages, all of that queue, in order and linked
+ * both ways; whether the chain of chunks holds at most `max` entries and ends. Counts what they hold. */
+bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count);
+bool ready_sound_chunks(const struct ready *r, const struct slab *chunks, uint64_t max, uint64_t *entries,
+                        uint64_t *count);
 
 #endif

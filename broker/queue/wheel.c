@@ -17,17 +17,29 @@ struct node {
 };
 MUST_BE_SIZE(struct node, 16);
 
-static struct node *node_at(const struct wheel *w, uint32_t slot)
+static struct node *node_at(struct wheel *w, uint32_t slot)
 {
-    return slab_at(&w->nodes, slot);
+    return slab_write(&w->nodes, slot);
+}
+
+static void empty(struct wheel *w, struct instant start)
+{
+    memset(w->heads, 0xff, sizeof w->heads);
+    memset(w->occupied, 0, sizeof w->occupied);
+    w->now = start.ns / WHEEL_TICK_NS;
 }
 
 enum leat_status wheel_open(struct wheel *w, uint32_t slots, struct instant start)
 {
     memset(w, 0, sizeof *w);
-    memset(w->heads, 0xff, sizeof w->heads);
-    w->now = start.ns / WHEEL_TICK_NS;
+    empty(w, start);
     return slab_open(&w->nodes, slots, sizeof(struct node));
+}
+
+void wheel_clear(struct wheel *w, struct instant start)
+{
+    slab_clear(&w->nodes);
+    empty(w, start);
 }
 
 void wheel_close(struct wheel *w)

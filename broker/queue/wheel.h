@@ -31,6 +31,8 @@ struct wheel {
 /* wheel_open: for slots 0..slots-1; nothing fires before `start`. */
 enum leat_status wheel_open(struct wheel *w, uint32_t slots, struct instant start);
 void wheel_close(struct wheel *w);
+/* wheel_clear: as wheel_open() left it, with another start. */
+void wheel_clear(struct wheel *w, struct instant start);
 
 /* wheel_arm: the slot fires at or after `due`, or earlier if it was already armed for an earlier time. INSTANT_NEVER:
  * nothing. */

@@ -9,7 +9,12 @@
 enum leat_status session_open_table(struct session_table *t, uint32_t capacity)
 {
     must(capacity < 1u << 16);
-    return slab_open(&t->sessions, capacity, sizeof(struct session));
+    enum leat_status status = slab_open(&t->sessions, capacity, sizeof(struct session));
+    if (status == LEAT_OK)
+        status = slab_image_open(&t->sessions);
+    if (status != LEAT_OK)
+        slab_close(&t->sessions);
+    return status;
 }
 
 void session_close_table(struct session_table *t)
@@ -17,9 +22,14 @@ void session_close_table(struct session_table *t)
     slab_close(&t->sessions);
 }
 
-static struct session *session_at(const struct session_table *t, uint32_t index)
+static const struct session *at(const struct session_table *t, uint32_t index)
 {
     return slab_at(&t->sessions, index);
+}
+
+static struct session *write_at(struct session_table *t, uint32_t index)
+{
+    return slab_write(&t->sessions, index);
 }
 
 /* Generations 1..65535: a handle is never 0. */
@@ -33,14 +43,15 @@ uint32_t session_next_handle(const struct session_table *t)
     uint32_t index = slab_next(&t->sessions);
     if (index == SLAB_NONE)
         return 0;
-    return index | next_generation(session_at(t, index)->generation) << 16;
+    return index | next_generation(at(t, index)->generation) << 16;
 }
 
 struct session *session_open(struct session_table *t, uint32_t handle, uint16_t window, uint64_t secret)
 {
     must(window >= WINDOW_MIN && window <= WINDOW_MAX);
+    must((window & (window - 1)) == 0);
     must(handle == session_next_handle(t));
-    struct session *s = session_at(t, slab_take(&t->sessions));
+    struct session *s = write_at(t, slab_take(&t->sessions));
     memset(s, 0, sizeof *s);
     s->handle = handle;
     s->generation = handle >> 16;
@@ -51,32 +62,59 @@ struct session *session_open(struct session_table *t, uint32_t handle, uint16_t 
     return s;
 }
 
-struct session *session_find(const struct session_table *t, uint32_t handle)
+const struct session *session_find(const struct session_table *t, uint32_t handle)
 {
     uint32_t index = handle & 0xffff;
     if (index >= t->sessions.used)
         return NULL;
-    struct session *s = session_at(t, index);
+    const struct session *s = at(t, index);
     return s->live && s->handle == handle ? s : NULL;
+}
+
+struct session *session_write(struct session_table *t, uint32_t handle)
+{
+    return session_find(t, handle) ? write_at(t, handle & 0xffff) : NULL;
 }
 
 void session_end(struct session_table *t, uint32_t handle)
 {
-    struct session *s = session_find(t, handle);
+    struct session *s = session_write(t, handle);
     must(s != NULL);
     s->live = 0;
     slab_give(&t->sessions, handle & 0xffff);
 }
 
+bool session_sound(const struct session_table *t)
+{
+    for (uint32_t i = 0; i < t->sessions.used; i++) {
+        const struct session *s = at(t, i);
+        if (!s->live)
+            continue;
+        if ((s->handle & 0xffff) != i || s->handle >> 16 != s->generation || s->generation > 0xffff)
+            return false;
+        if (s->window < WINDOW_MIN || s->window > WINDOW_MAX || (s->window & (s->window - 1)) != 0)
+            return false;
+        for (unsigned k = 0; k < WINDOW_MAX; k++)
+            if (s->slots[k].runs_count > RUNS_MAX)
+                return false;
+    }
+    return true;
+}
+
 void session_restarted(struct session_table *t)
 {
     for (uint32_t i = 0; i < t->sessions.used; i++)
-        session_at(t, i)->next = 0;
+        write_at(t, i)->next = 0;
 }
 
-static struct session_slot *slot_of(const struct session *s, uint64_t number)
+static const struct session_slot *slot_of(const struct session *s, uint64_t number)
 {
-    return (struct session_slot *)(uintptr_t)&s->slots[number % s->window];
+    return &s->slots[number & (s->window - 1u)];
+}
+
+static struct session_slot *slot_write(struct session *s, uint64_t number)
+{
+    return &s->slots[number & (s->window - 1u)];
 }
 
 /* After a restart, requests behind `next` may have been answered already: they are repeated, and the next to execute
@@ -127,7 +165,7 @@ uint16_t session_done(const struct session *s, uint64_t number)
 
 static void start_slot(struct session *s, uint64_t number, uint8_t op)
 {
-    struct session_slot *slot = slot_of(s, number);
+    struct session_slot *slot = slot_write(s, number);
     must(number > slot->number);
     memset(slot, 0, sizeof *slot);
     slot->number = number;
@@ -165,7 +203,7 @@ bool session_fits(const struct session *s, uint64_t number, enum leat_status sta
 void session_note(struct session *s, uint64_t number, uint8_t op, uint16_t entry, enum leat_status status,
                   uint32_t epoch, struct lsn lsn, uint64_t block)
 {
-    struct session_slot *slot = slot_of(s, number);
+    struct session_slot *slot = slot_write(s, number);
     if (slot->number != number)
         start_slot(s, number, op); /* replay: nobody began it here */
     must(entry == slot->done);
@@ -183,7 +221,7 @@ void session_note(struct session *s, uint64_t number, uint8_t op, uint16_t entry
 
 void session_finish(struct session *s, uint64_t number, enum leat_status status)
 {
-    struct session_slot *slot = slot_of(s, number);
+    struct session_slot *slot = slot_write(s, number);
     must(slot->number == number);
     must(!slot->answered);
     slot->answered = 1;

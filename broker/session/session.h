@@ -14,7 +14,7 @@
  *
  * Units: request numbers from 1; entries of a batch. Memory: about 6 KiB a session, reserved for the capacity at
  * session_open_table(). Failure: SLAB_NONE, false, or a verdict. Thread: owned by one shard. Everything here is changed
- * by facts alone, except begin and finish of the leader, so it is checkpointed as it is. */
+ * by facts alone, except begin and finish of the leader, so it is checkpointed as it is (slab_image_open). */
 #ifndef LEAT_SESSION_SESSION_H
 #define LEAT_SESSION_SESSION_H
 
@@ -51,8 +51,8 @@ struct session {
     uint32_t free_link;
     uint32_t handle; /* slot | generation << 16 */
     uint64_t secret;
-    uint64_t next; /* number that executes next; 0 until the client has said it after a restart */
-    uint16_t window;
+    uint64_t next;   /* number that executes next; 0 until the client has said it after a restart */
+    uint16_t window; /* a power of 2, so that the slot of a number costs no division */
     uint16_t live;
     uint32_t generation;
     struct session_slot slots[WINDOW_MAX];
@@ -71,9 +71,13 @@ uint32_t session_next_handle(const struct session_table *t);
 /* session_open, session_end: as facts say. */
 struct session *session_open(struct session_table *t, uint32_t handle, uint16_t window, uint64_t secret);
 void session_end(struct session_table *t, uint32_t handle);
-/* session_find: NULL if there is none of this handle. */
-struct session *session_find(const struct session_table *t, uint32_t handle);
+/* session_find, session_write: to read, to change; NULL if there is none of this handle. What session_open() and
+ * session_write() give is good until the table's next image begins: ask again in every step. */
+const struct session *session_find(const struct session_table *t, uint32_t handle);
+struct session *session_write(struct session_table *t, uint32_t handle);
 
+/* session_sound: whether a table loaded from an image is one that facts could have made. */
+bool session_sound(const struct session_table *t);
 /* session_restarted: after replay, every live session waits for its client's session_resume(). */
 void session_restarted(struct session_table *t);
 /* session_resume: the client has no answer from `oldest` on and will send from there. False: not possible with what it

@@ -2,7 +2,7 @@
  *
  *     limits                     all limits, five rounds of half a second
  *     limits M W --seconds 1     two of them
- *     limits --json              for programs
+ *     limits --json              one JSON object a line, for programs
  *
  * A limit is one row of the table below: what it is, its unit, the two ends that measure it (see limits_pair.h). A run
  * goes through the chosen rows forwards, then backwards, then forwards (A-B-B-A), so that a machine that grows slower
@@ -46,8 +46,8 @@ static const struct row row[LIMITS] = {
      "ns",
      {"p50", "p99", "p99.9"},
      {limits_cpu_cross, limits_cpu_cross_answer}},
-    {'W', "4 KiB O_DIRECT write + fdatasync", "ns", {"p50", "p99", "p99.9"}, {limits_disk_write}},
-    {'F', "fdatasync alone", "ns", {"p50", "p99", "p99.9"}, {limits_disk_flush}},
+    {'W', "4 KiB O_DIRECT write + fdatasync", "ns", {"p50", "p99", "p99.9", "mean"}, {limits_disk_write}},
+    {'F', "fdatasync alone", "ns", {"p50", "p99", "p99.9", "mean"}, {limits_disk_flush}},
     {'B', "1 MiB O_DIRECT writes, sequential", "MB/s", {"rate"}, {limits_disk_stream}},
     {'C', "memcpy of 64 MiB", "GB/s", {"rate"}, {limits_cpu_copy}},
     {'D', "random load from 256 MiB", "ns", {"mean"}, {limits_cpu_load}},
@@ -86,7 +86,7 @@ static void print_help(void)
            "  --dir PATH       the disk to measure (default: the current folder)\n"
            "  --other STATE    of core B while one core is measured: idle or spin (default idle)\n"
            "  --huge           DPDK's memory in huge pages (default: ordinary ones)\n"
-           "  --json           an object instead of a table\n");
+           "  --json           one JSON object a line instead of a table\n");
 }
 
 static int usage(const char *word, const char *wrong)
@@ -234,7 +234,7 @@ static void print_machine(const struct run *r)
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     printf(r->json
                ? "{\"machine\":{\"processor\":\"%s\",\"cores\":%ld,\"kernel\":\"%s\",\"date\":\"%s\",\"cpus\":[%u,%u],"
-                 "\"other\":\"%s\",\"huge\":%s,\"seconds\":%g,\"rounds\":%u},\n \"limits\":["
+                 "\"other\":\"%s\",\"huge\":%s,\"seconds\":%g,\"rounds\":%u}}\n"
                : "%s, %ld cores, Linux %s, %s\ncores %u and %u, the other core %s, huge pages %s, "
                  "%g s a round, %u rounds\n\n",
            model, sysconf(_SC_NPROCESSORS_ONLN), u.release, when, r->setup.cpu[0], r->setup.cpu[1],
@@ -247,7 +247,7 @@ static void print_json(const struct run *r, unsigned i, const double *sorted, un
            row[i].letter, row[i].value[v], row[i].what, row[i].unit, sorted[n / 2]);
     for (unsigned k = 0; k < n; k++)
         printf("%s%.6g", k ? "," : "", r->sample[i][v][k]);
-    printf("]}");
+    printf("]}\n");
 }
 
 static void print_plain(unsigned i, const double *sorted, unsigned v, unsigned n)
@@ -257,31 +257,28 @@ static void print_plain(unsigned i, const double *sorted, unsigned v, unsigned n
            sorted[n / 2], digits, sorted[0], digits, sorted[n - 1], row[i].unit);
 }
 
-static void print_row(const struct run *r, unsigned i, const char **separator)
+static void print_row(const struct run *r, unsigned i)
 {
     unsigned n = r->samples[i];
-    if (r->why[i][0] && r->json) {
-        printf("%s{\"limit\":\"%c\",\"what\":\"%s\",\"error\":\"%s\"}", *separator, row[i].letter, row[i].what,
-               r->why[i]);
-        *separator = ",\n  ";
-    } else if (r->why[i][0]) {
-        printf("%c  %-38s not measured: %s\n", row[i].letter, row[i].what, r->why[i]);
+    if (r->why[i][0]) {
+        printf(r->json ? "{\"limit\":\"%c\",\"what\":\"%s\",\"error\":\"%s\"}\n" : "%c  %-38s not measured: %s\n",
+               row[i].letter, row[i].what, r->why[i]);
+        return;
     }
-    for (unsigned v = 0; v < LIMITS_VALUES && row[i].value[v] && n > 0 && !r->why[i][0]; v++) {
+    for (unsigned v = 0; v < LIMITS_VALUES && row[i].value[v] && n > 0; v++) {
         double sorted[ROUNDS_MAX];
         memcpy(sorted, r->sample[i][v], n * sizeof sorted[0]);
         qsort(sorted, n, sizeof sorted[0], by_size);
         if (r->json)
-            printf("%s", *separator), print_json(r, i, sorted, v, n);
+            print_json(r, i, sorted, v, n);
         else
             print_plain(i, sorted, v, n);
-        *separator = ",\n  ";
     }
 }
 
+/* False when a limit that was asked for could not be measured. */
 static bool print_all(const struct run *r)
 {
-    const char *separator = "\n  ";
     bool good = true;
     print_machine(r);
     if (!r->json)
@@ -290,10 +287,8 @@ static bool print_all(const struct run *r)
         if (!r->chosen[i])
             continue;
         good = good && !r->why[i][0];
-        print_row(r, i, &separator);
+        print_row(r, i);
     }
-    if (r->json)
-        printf("\n ]}\n");
     return good;
 }
 

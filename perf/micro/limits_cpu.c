@@ -40,7 +40,7 @@ bool limits_cpu_cross_answer(const struct limits_setup *s, struct limits_board *
     for (uint64_t i = 1;; i++) {
         struct cell *from = &in->cell[i % CELLS], *to = &out->cell[i % CELLS];
         while (atomic_load_explicit(&from->sequence, memory_order_acquire) != i)
-            limits_relax();
+            ticks_relax();
         memcpy(to->payload, from->payload, sizeof to->payload);
         atomic_store_explicit(&to->sequence, i, memory_order_release);
     }
@@ -51,21 +51,21 @@ bool limits_cpu_cross(const struct limits_setup *s, struct limits_board *b, char
     struct ring *out = ring_of(b, 0), *in = ring_of(b, 1);
     if (!limits_pair_wait(b))
         return limits_pair_fail(why, "the other process did not start");
-    uint64_t warm = limits_ticks() + limits_ticks_of(s->seconds / 10), end = warm + limits_ticks_of(s->seconds);
-    uint64_t patience = limits_ticks_of(LIMITS_REPLY_NS / 1e9), then = limits_ticks();
+    uint64_t warm = ticks_now() + ticks_of(s->seconds / 10), end = warm + ticks_of(s->seconds);
+    uint64_t patience = ticks_of(LIMITS_REPLY_NS / 1e9), then = ticks_now();
     for (uint64_t i = 1; then < end; i++) {
         struct cell *to = &out->cell[i % CELLS], *from = &in->cell[i % CELLS];
         memset(to->payload, (int)i, sizeof to->payload);
         atomic_store_explicit(&to->sequence, i, memory_order_release);
         for (uint32_t spins = 0; atomic_load_explicit(&from->sequence, memory_order_acquire) != i; spins++) {
-            if (spins % 65536 == 65535 && limits_ticks() - then > patience)
+            if (spins % 65536 == 65535 && ticks_now() - then > patience)
                 return limits_pair_fail(why, "the other process fell silent");
-            limits_relax();
+            ticks_relax();
         }
-        uint64_t now = limits_ticks();
+        uint64_t now = ticks_now();
         if (then >= warm)
             hist_record(&b->hist, now - then);
-        then = limits_ticks();
+        then = ticks_now();
     }
     limits_pair_percentiles(b);
     return true;
@@ -87,13 +87,13 @@ bool limits_cpu_copy(const struct limits_setup *s, struct limits_board *b, char 
     char *from = area_open(COPY_BYTES), *to = area_open(COPY_BYTES);
     if (!from || !to)
         return limits_pair_fail(why, "no memory for two areas of 64 MiB");
-    uint64_t start = limits_ticks(), end = start + limits_ticks_of(s->seconds), now = start, copies = 0;
+    uint64_t start = ticks_now(), end = start + ticks_of(s->seconds), now = start, copies = 0;
     for (; now < end; copies++) {
         memcpy(to, from, COPY_BYTES);
         __asm__ volatile("" ::"r"(to) : "memory");
-        now = limits_ticks();
+        now = ticks_now();
     }
-    b->value[0] = (double)copies * COPY_BYTES / ((double)(now - start) * limits_tick_ns()); /* bytes/ns = GB/s */
+    b->value[0] = (double)copies * COPY_BYTES / ((double)(now - start) * ticks_ns()); /* bytes/ns = GB/s */
     return true;
 }
 
@@ -120,29 +120,29 @@ bool limits_cpu_load(const struct limits_setup *s, struct limits_board *b, char 
     if (!line)
         return limits_pair_fail(why, "no memory for an area of 256 MiB");
     chase_lay(line, CHASE_BYTES / LINE);
-    uint64_t start = limits_ticks(), end = start + limits_ticks_of(s->seconds), now = start, steps = 0;
+    uint64_t start = ticks_now(), end = start + ticks_of(s->seconds), now = start, steps = 0;
     for (; now < end; steps += CHASE_STEPS) {
         for (uint32_t i = 0; i < CHASE_STEPS; i++)
             at = line[(size_t)at * WORDS];
         __asm__ volatile("" ::"r"(at));
-        now = limits_ticks();
+        now = ticks_now();
     }
-    b->value[0] = (double)(now - start) * limits_tick_ns() / (double)steps;
+    b->value[0] = (double)(now - start) * ticks_ns() / (double)steps;
     return true;
 }
 
 bool limits_cpu_gap(const struct limits_setup *s, struct limits_board *b, char *why)
 {
     (void)why;
-    uint64_t then = limits_ticks(), end = then + limits_ticks_of(s->seconds), gap;
-    then = limits_ticks();
+    uint64_t then = ticks_now(), end = then + ticks_of(s->seconds), gap;
+    then = ticks_now();
     for (uint64_t now; then < end; then = now) {
-        now = limits_ticks();
+        now = ticks_now();
         gap = now - then;
         hist_record_many(&b->hist, gap, gap);
     }
-    b->value[0] = (double)hist_at(&b->hist, HIST_P9999) * limits_tick_ns();
-    b->value[1] = (double)hist_at(&b->hist, HIST_MAX) * limits_tick_ns();
+    b->value[0] = (double)hist_at(&b->hist, HIST_P9999) * ticks_ns();
+    b->value[1] = (double)hist_at(&b->hist, HIST_MAX) * ticks_ns();
     return true;
 }
 
@@ -150,5 +150,5 @@ bool limits_cpu_spin(const struct limits_setup *s, struct limits_board *b, char 
 {
     (void)s, (void)b, (void)why;
     for (;;)
-        limits_relax();
+        ticks_relax();
 }

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "limits_pair.h"
@@ -34,23 +35,6 @@ static uint64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-double limits_tick_ns(void)
-{
-    static double ns;
-    if (ns > 0)
-        return ns;
-    uint64_t from_ns = now_ns(), from = limits_ticks(), to_ns = from_ns;
-    while (to_ns - from_ns < 20000000)
-        to_ns = now_ns();
-    ns = (double)(to_ns - from_ns) / (double)(limits_ticks() - from);
-    return ns;
-}
-
-uint64_t limits_ticks_of(double seconds)
-{
-    return (uint64_t)(seconds * 1e9 / limits_tick_ns());
 }
 
 bool limits_pair_fail(char *why, const char *format, ...)
@@ -74,7 +58,7 @@ void limits_pair_percentiles(struct limits_board *b)
 {
     static const uint32_t rank[] = {HIST_P50, HIST_P99, HIST_P999};
     for (unsigned i = 0; i < sizeof rank / sizeof rank[0]; i++)
-        b->value[i] = (double)hist_at(&b->hist, rank[i]) * limits_tick_ns();
+        b->value[i] = (double)hist_at(&b->hist, rank[i]) * ticks_ns();
 }
 
 _Noreturn static void child_run(const struct limits_setup *s, struct limits_board *b, limits_end *end, unsigned which,

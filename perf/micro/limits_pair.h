@@ -14,9 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "hist.h"
+#include "ticks.h"
 
 enum { LIMITS_VALUES = 4, LIMITS_WHY = 200, LIMITS_PATH = 160, LIMITS_ROOM = 65536 };
 
@@ -54,31 +54,6 @@ bool limits_pair_fail(char *why, const char *format, ...) __attribute__((format(
 
 /* Fills value[0..2] with p50, p99 and p99.9 of the board's histogram of ticks. */
 void limits_pair_percentiles(struct limits_board *b);
-
-/* Ticks of the processor's counter: the cheapest look at the time, and constant in rate on every machine that DPDK
- * supports. Used for differences on one core only. */
-static inline uint64_t limits_ticks(void)
-{
-#if defined(__x86_64__)
-    return __builtin_ia32_rdtsc();
-#else
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-#endif
-}
-
-/* Nanoseconds per tick, measured against CLOCK_MONOTONIC for 20 ms at the first call of a process. */
-double limits_tick_ns(void);
-uint64_t limits_ticks_of(double seconds);
-
-/* Waits for something that another core does: easy on its sibling, and short. */
-static inline void limits_relax(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#endif
-}
 
 /* The ends. What each limit is: the table in limits.c. How it is measured: the file. */
 limits_end limits_vhost_echo, limits_vhost_rate, limits_vhost_answer;

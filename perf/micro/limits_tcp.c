@@ -35,9 +35,9 @@ static bool receive_spinning(int fd, char *byte)
             return false;
         if (spins % 1024 != 0)
             continue;
-        uint64_t now = limits_ticks();
+        uint64_t now = ticks_now();
         start = start ? start : now;
-        if (now - start > limits_ticks_of(LIMITS_REPLY_NS / 1e9))
+        if (now - start > ticks_of(LIMITS_REPLY_NS / 1e9))
             return false;
     }
 }
@@ -80,14 +80,14 @@ static bool ask(const struct limits_setup *s, struct limits_board *b, char *why,
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) || !socket_prepare(fd))
         return limits_pair_fail(why, "cannot connect over 127.0.0.1: %s", strerror(errno));
-    uint64_t warm = limits_ticks() + limits_ticks_of(s->seconds / 10), end = warm + limits_ticks_of(s->seconds);
+    uint64_t warm = ticks_now() + ticks_of(s->seconds / 10), end = warm + ticks_of(s->seconds);
     char byte = 'l';
     for (uint64_t then = 0; then < end;) {
-        then = limits_ticks();
+        then = ticks_now();
         if (send(fd, &byte, 1, MSG_NOSIGNAL) != 1 || !receive(fd, &byte))
             return limits_pair_fail(why, "no reply over 127.0.0.1");
         if (then >= warm)
-            hist_record(&b->hist, limits_ticks() - then);
+            hist_record(&b->hist, ticks_now() - then);
     }
     limits_pair_percentiles(b);
     return true;

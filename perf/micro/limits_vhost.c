@@ -180,7 +180,7 @@ static bool await_reply(struct asker *a, uint64_t start)
         }
         if (found)
             return true;
-        if (polls % 65536 == 0 && limits_ticks() - start > a->patience)
+        if (polls % 65536 == 0 && ticks_now() - start > a->patience)
             return false;
     }
 }
@@ -192,7 +192,7 @@ static bool round_trip(struct asker *a, uint64_t start)
         return false;
     packet_fill(a, m);
     while (rte_eth_tx_burst(a->port, 0, &m, 1) != 1)
-        if (limits_ticks() - start > a->patience) {
+        if (ticks_now() - start > a->patience) {
             rte_pktmbuf_free(m);
             return false;
         }
@@ -202,11 +202,11 @@ static bool round_trip(struct asker *a, uint64_t start)
 /* The first packets may find nobody yet: they get a tenth of a second each. */
 static bool first_contact(struct asker *a)
 {
-    a->patience = limits_ticks_of(0.1);
+    a->patience = ticks_of(0.1);
     bool met = false;
     for (unsigned tries = 0; tries < 50 && !met; tries++)
-        met = round_trip(a, limits_ticks());
-    a->patience = limits_ticks_of(LIMITS_REPLY_NS / 1e9);
+        met = round_trip(a, ticks_now());
+    a->patience = ticks_of(LIMITS_REPLY_NS / 1e9);
     return met;
 }
 
@@ -217,13 +217,13 @@ bool limits_vhost_echo(const struct limits_setup *s, struct limits_board *b, cha
         return false;
     if (!first_contact(&a))
         return limits_pair_fail(why, "no packet came back from the vhost end");
-    uint64_t warm = limits_ticks() + limits_ticks_of(s->seconds / 10), end = warm + limits_ticks_of(s->seconds);
+    uint64_t warm = ticks_now() + ticks_of(s->seconds / 10), end = warm + ticks_of(s->seconds);
     for (uint64_t then = 0; then < end;) {
-        then = limits_ticks();
+        then = ticks_now();
         if (!round_trip(&a, then))
             return limits_pair_fail(why, "a packet was lost between vhost and virtio");
         if (then >= warm)
-            hist_record(&b->hist, limits_ticks() - then);
+            hist_record(&b->hist, ticks_now() - then);
     }
     limits_pair_percentiles(b);
     return true;
@@ -260,11 +260,11 @@ bool limits_vhost_rate(const struct limits_setup *s, struct limits_board *b, cha
         return false;
     if (!first_contact(&a))
         return limits_pair_fail(why, "no packet came back from the vhost end");
-    uint64_t warm = limits_ticks() + limits_ticks_of(s->seconds / 10), end = warm + limits_ticks_of(s->seconds);
-    uint64_t start = 0, came = 0, last = limits_ticks();
+    uint64_t warm = ticks_now() + ticks_of(s->seconds / 10), end = warm + ticks_of(s->seconds);
+    uint64_t start = 0, came = 0, last = ticks_now();
     for (uint64_t now = last; now < end;) {
         uint16_t n = turn(&a, waiting, &kept, &under_way);
-        now = limits_ticks();
+        now = ticks_now();
         if (n > 0)
             last = now;
         else if (now - last > a.patience)
@@ -274,6 +274,6 @@ bool limits_vhost_rate(const struct limits_setup *s, struct limits_board *b, cha
         else if (now >= warm)
             start = now;
     }
-    b->value[0] = (double)came * 1e3 / ((double)(last - start) * limits_tick_ns()); /* million packets/s */
+    b->value[0] = (double)came * 1e3 / ((double)(last - start) * ticks_ns()); /* million packets/s */
     return true;
 }

@@ -16,6 +16,7 @@ static uint32_t example(uint8_t *bytes, uint8_t kind)
     if (kind == FACT_PUT)
         f.put = (struct fact_put){.queue = 1,
                                   .slot = SLAB_NONE,
+                                  .epoch = 0x123456,
                                   .body_size = 13,
                                   .body = (const uint8_t *)"a body, small",
                                   .body_crc = crc32c(0, "a body, small", 13),
@@ -26,6 +27,15 @@ static uint32_t example(uint8_t *bytes, uint8_t kind)
     else if (kind == FACT_LEASED)
         f.leased =
             (struct fact_leased){.queue = 1, .slot = 2, .generation = 3, .epoch = 4, .message = {5}, .deadline = {6}};
+    else if (kind == FACT_EPOCH)
+        f.epoch = (struct fact_epoch){
+            .epoch = 9, .same_boot = true, .boot = {10}, .wall_ns = 11, .boot_id = "fifteen letters"};
+    else if (kind == FACT_SESSION_OPENED)
+        f.client = (struct fact_session){.handle = 0x10002, .window = 64, .secret = 0x1234567890abcdef};
+    else if (kind == FACT_SESSION_ENDED)
+        f.client.handle = 0x10002;
+    else if (kind == FACT_REFUSED)
+        f.refused = (struct fact_refused){.status = LEAT_READY_FULL, .count = 17};
     else
         f.slot = (struct fact_slot){.slot = 11, .generation = 12};
     fact_encode(bytes, &f);
@@ -42,6 +52,15 @@ TEST(fact, every_kind_comes_back_to_the_byte)
         fact_encode(again, &f);
         assert_memory_equal(bytes, again, size);
     }
+}
+
+TEST(fact, a_put_tells_the_epoch_of_its_put)
+{
+    uint8_t bytes[512];
+    uint32_t size = example(bytes, FACT_PUT);
+    struct fact f;
+    assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_OK);
+    assert_int_equal(f.put.epoch, 0x123456);
 }
 
 TEST(fact, a_flipped_bit_anywhere_is_noticed)
@@ -68,4 +87,23 @@ TEST(fact, bytes_of_another_position_are_refused)
     assert_int_equal(fact_decode(&f, bytes, size, lsn_make(8, 8), true), LEAT_CORRUPT);
     for (uint32_t cut = 0; cut < size; cut++)
         assert_int_not_equal(fact_decode(&f, bytes, cut, lsn_make(7, 8), true), LEAT_OK);
+}
+
+TEST(fact, an_epoch_a_session_and_a_refusal_tell_what_they_were_told)
+{
+    uint8_t bytes[512];
+    struct fact f;
+    uint32_t size = example(bytes, FACT_EPOCH);
+    assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_OK);
+    assert_true(f.epoch.epoch == 9 && f.epoch.same_boot && f.epoch.boot.ns == 10 && f.epoch.wall_ns == 11);
+    assert_string_equal((const char *)f.epoch.boot_id, "fifteen letters");
+    size = example(bytes, FACT_SESSION_OPENED);
+    assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_OK);
+    assert_true(f.client.handle == 0x10002 && f.client.window == 64 && f.client.secret == 0x1234567890abcdef);
+    size = example(bytes, FACT_SESSION_ENDED);
+    assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_OK);
+    assert_int_equal(f.client.handle, 0x10002);
+    size = example(bytes, FACT_REFUSED);
+    assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_OK);
+    assert_true(f.refused.status == LEAT_READY_FULL && f.refused.count == 17 && f.entry == 3);
 }

@@ -57,7 +57,7 @@ TEST(ready, returned_messages_come_by_position_whatever_is_taken_from_the_middle
     assert_int_equal(slab_open(&slots, N, sizeof(struct message)), LEAT_OK);
     ready_init(&r);
     for (uint32_t i = 0; i < N; i++)
-        ((struct message *)slab_at(&slots, slab_take(&slots)))->lsn = lsn_make(1 + (i * 7919u) % N, 0);
+        ((struct message *)slab_write(&slots, slab_take(&slots)))->lsn = lsn_make(1 + (i * 7919u) % N, 0);
     for (int step = 0; step < 100000; step++) {
         uint32_t slot = (uint32_t)prng_below(&prng, N);
         if (in[slot])
@@ -67,10 +67,10 @@ TEST(ready, returned_messages_come_by_position_whatever_is_taken_from_the_middle
         in[slot] = !in[slot];
         uint64_t lowest = UINT64_MAX;
         for (uint32_t i = 0; i < N; i++)
-            if (in[i] && ((struct message *)slab_at(&slots, i))->lsn.n < lowest)
-                lowest = ((struct message *)slab_at(&slots, i))->lsn.n;
+            if (in[i] && ((const struct message *)slab_at(&slots, i))->lsn.n < lowest)
+                lowest = ((const struct message *)slab_at(&slots, i))->lsn.n;
         assert_true(r.heap == SLAB_NONE ? lowest == UINT64_MAX
-                                        : ((struct message *)slab_at(&slots, r.heap))->lsn.n == lowest);
+                                        : ((const struct message *)slab_at(&slots, r.heap))->lsn.n == lowest);
     }
     assert_true(mark_count("ready_heap_removed_inside") > 0);
     slab_close(&slots);

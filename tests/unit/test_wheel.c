@@ -68,21 +68,3 @@ TEST(wheel, agrees_with_a_plain_list_under_arming_again_and_long_pauses)
     assert_true(mark_count("wheel_armed_earlier") > 0);
     wheel_close(&w);
 }
-
-TEST(slab, gives_back_what_was_freed_last_and_says_so_before)
-{
-    struct slab s;
-    assert_int_equal(slab_open(&s, 3, 8), LEAT_OK);
-    for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(slab_next(&s), i);
-        assert_int_equal(slab_take(&s), i);
-    }
-    assert_true(slab_take(&s) == SLAB_NONE);
-    slab_give(&s, 1);
-    slab_give(&s, 0);
-    assert_int_equal(slab_next(&s), 0);
-    assert_int_equal(slab_take(&s), 0);
-    assert_int_equal(slab_take(&s), 1);
-    assert_true(slab_next(&s) == SLAB_NONE);
-    slab_close(&s);
-}

@@ -1,0 +1,52 @@
+/* config.h - what leatd was told: configuration file < environment < command line, read once.
+ *
+ * Every option is a row of config_table.h. Units: counts, bytes, nanoseconds; a CHOICE is the number of its word, from
+ * 0. Memory: the struct holds everything. Failure: one sentence that names who said it, the option, the value and the
+ * limit. Thread: start-up. */
+#ifndef LEAT_CONFIG_H
+#define LEAT_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum { CONFIG_TEXT_MAX = 1024, CONFIG_ERROR_MAX = 2048 };
+
+#define GROUP(title)
+#define OPTION(KIND, field, argument, fallback, low, high, help) CONFIG_FIELD_##KIND(field)
+#define CONFIG_FIELD_TEXT(field) char field[CONFIG_TEXT_MAX];
+#define CONFIG_FIELD_CHOICE(field) uint64_t field;
+#define CONFIG_FIELD_COUNT(field) uint64_t field;
+#define CONFIG_FIELD_SIZE(field) uint64_t field;
+#define CONFIG_FIELD_TIME(field) uint64_t field;
+struct config {
+#include "config_table.h"
+};
+#undef GROUP
+#undef OPTION
+
+/* The words of the choices, in the order of the table. */
+enum { POLL_SPIN, POLL_ADAPTIVE };
+enum { DURABILITY_DISK, DURABILITY_MEMORY };
+
+enum config_result {
+    CONFIG_READ,      /* go on */
+    CONFIG_HELP,      /* --help was asked for */
+    CONFIG_VERSION,   /* --version */
+    CONFIG_BAD_USAGE, /* the command line is wrong: exit 64 */
+    CONFIG_BAD_VALUE, /* a file or the environment is wrong, or options do not fit each other: exit 78 */
+};
+
+/* config_read: `error` gets one sentence for the last two. */
+enum config_result config_read(struct config *c, int argc, char *const argv[], char error[CONFIG_ERROR_MAX]);
+
+/* config_is_off: "none" in the place of an address or a path. */
+bool config_is_off(const char *text);
+
+/* config_loopback: whether HOST:PORT names this machine's own address: 127.x.x.x, [::1] or localhost. */
+bool config_loopback(const char *address);
+
+/* config_help: the manual, from the table. */
+void config_help(FILE *out);
+
+#endif

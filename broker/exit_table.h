@@ -1,0 +1,15 @@
+/* exit_table.h - how leatd ends.  EXIT(NAME, code, text)
+ * The codes are those of sysexits.h where it has one. Scripts depend on them: never change or reuse one. Expanded into
+ * the enum and --help. No include guard: expanded many times. */
+EXIT(OK, 0, "stopped by SIGTERM or SIGINT: everything is on disk")
+EXIT(USAGE, 64, "the command line is wrong")
+EXIT(CORRUPT, 65, "stored data is corrupt: nothing was changed")
+EXIT(BUG, 70, "a bug in leatd; SIGABRT instead where core dumps are enabled")
+EXIT(SYSTEM, 71, "the system gave no memory or no descriptors")
+EXIT(BUSY, 73, "the data directory is in use by another broker")
+EXIT(DISK, 74, "the disk has failed or is full, or was too slow to stop within 5 s")
+EXIT(TOO_NEW, 76, "the data directory was written by a newer version")
+EXIT(PERMISSION, 77, "permission denied")
+EXIT(CONFIG, 78, "the environment or the configuration file is wrong, or options do not fit each other or the data")
+EXIT(ADDRESS, 98, "an address is in use")
+EXIT(AT_ONCE, 143, "a second SIGTERM or SIGINT: stopped at once, as by kill -9")

@@ -1,0 +1,313 @@
+/* stage_draw.c - messages into answers: from memory at once, from the disk by and by.
+ *
+ * The log is the message store: an answer copies attributes and body from the put fact, where it lies. While the block
+ * is in the hot tail that is one copy. Else a drawing reads every cold fact of one answer, several at a time over all
+ * drawings, builds the whole operation in a buffer and hands it to stage_reply. A fact read back is believed after its
+ * own checksums, which are seeded by its position.
+ *
+ * The client may be gone, or the lease lost, before the bytes arrive: a drawing that was abandoned only waits for the
+ * reads that are under way. */
+#include "stages.h"
+
+#include <stdlib.h>
+
+#include "mark.h"
+
+enum { DRAWS = 64 };
+
+struct draw_read {
+    uint8_t *data;
+    uint32_t room, skip;
+    bool arrived;
+};
+
+struct draw {
+    bool live, abandoned, corrupt;
+    uint8_t op;
+    uint16_t count, next, under_way; /* messages; next to read; reads without an end */
+    uint32_t session, place;
+    uint64_t number, block;
+    uint32_t memory_size, answer_size;
+    uint8_t *answer;               /* room for the whole operation */
+    struct draw_message *messages; /* count of them, then the reads: one buffer */
+    struct draw_read *reads;
+};
+
+enum leat_status stage_draw_open(struct shard *s)
+{
+    s->draws = calloc(DRAWS, sizeof *s->draws);
+    return s->draws ? LEAT_OK : LEAT_NO_MEMORY;
+}
+
+static void stage_draw_free(struct shard *s, struct draw *d)
+{
+    for (unsigned i = 0; i < d->count; i++)
+        buffers_give(&s->buffers, d->reads[i].data, d->reads[i].room);
+    buffers_give(&s->buffers, d->answer, d->answer_size);
+    buffers_give(&s->buffers, (uint8_t *)d->messages, d->memory_size);
+    *d = (struct draw){0};
+    s->draws_live--;
+}
+
+void stage_draw_close(struct shard *s)
+{
+    for (unsigned i = 0; s->draws && i < DRAWS; i++)
+        if (s->draws[i].live)
+            stage_draw_free(s, &s->draws[i]);
+    free(s->draws);
+}
+
+unsigned stage_draw_take(struct shard *s, const struct desk_place *p, unsigned count, struct draw_message *messages)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct lease_name name;
+        if (p->leases == UINT64_MAX || !leases_get(&s->leases, p->leases + i, &name))
+            continue;
+        const struct message *m = engine_message_at(&s->engine, name.slot);
+        if (name.slot >= s->engine.slots.used || m->state != MESSAGE_LEASED || m->generation != name.generation)
+            continue;
+        messages[n++] = (struct draw_message){.lsn = m->lsn,
+                                              .where = m->where,
+                                              .slot = name.slot,
+                                              .generation = name.generation,
+                                              .attempts = m->attempts,
+                                              .state = 0};
+    }
+    return n;
+}
+
+static const uint8_t *stage_draw_bytes(const struct shard *s, const struct draw_message *m)
+{
+    return journal_hot(s->journal, m->lsn, m->where.place8 * 8, m->where.size8 * 8);
+}
+
+/* A put fact's own size says how large its message is in an answer: both pad attributes and body to 8. */
+static uint32_t stage_draw_size(const struct draw_message *m)
+{
+    return REPLY_MESSAGE_HEADER + m->where.size8 * 8 - FACT_PUT_FIXED;
+}
+
+uint32_t stage_draw_hot(struct shard *s, const struct draw_message *messages, unsigned n)
+{
+    uint32_t size = FRAME_OP_HEADER;
+    for (unsigned i = 0; i < n; i++) {
+        if (!stage_draw_bytes(s, &messages[i]))
+            return 0;
+        size += stage_draw_size(&messages[i]);
+    }
+    return size;
+}
+
+/* One message from the bytes of its fact. */
+static uint32_t stage_draw_message(const struct shard *s, uint8_t *out, const struct draw_message *m,
+                                   const struct fact *f)
+{
+    struct reply_message r = {.sent_wall_ns = engine_wall(&s->engine, f->put.epoch, f->at),
+                              .attempts = m->attempts,
+                              .body_size = f->put.body_size,
+                              .body_crc = f->put.body_crc,
+                              .attrs_size = f->put.attrs_size,
+                              .state = m->state,
+                              .attrs = f->put.attrs,
+                              .body = f->put.body};
+    struct receipt receipt = {
+        .id = {.cell = s->config.cell, .shard = s->config.number, .epoch = f->put.epoch, .lsn = m->lsn}};
+    if (m->slot == SLAB_NONE) {
+        receipt_id_encode(r.receipt, &receipt.id);
+        return reply_add_message(out, &r);
+    }
+    const struct message *leased = engine_message_at(&s->engine, m->slot);
+    receipt.slot = m->slot;
+    receipt.generation = m->generation;
+    receipt.epoch = leased->epoch;
+    receipt.incarnation = engine_queue_at(&s->engine, leased->queue)->incarnation;
+    receipt.hash = receipt_hash(&receipt, s->limits.key);
+    receipt_encode(r.receipt, &receipt);
+    r.lease_left = instant_since(leased->due, s->log_now);
+    return reply_add_message(out, &r);
+}
+
+uint32_t stage_draw_write(struct shard *s, uint8_t *out, uint8_t op, uint64_t number,
+                          const struct draw_message *messages, unsigned n)
+{
+    uint32_t size = FRAME_OP_HEADER;
+    for (unsigned i = 0; i < n; i++) {
+        struct fact f;
+        const uint8_t *bytes = stage_draw_bytes(s, &messages[i]);
+        must(bytes != NULL);
+        must(fact_decode(&f, bytes, messages[i].where.size8 * 8, messages[i].lsn, false) == LEAT_OK);
+        size += stage_draw_message(s, out + size, &messages[i], &f);
+    }
+    frame_op_encode(out, op, LEAT_OK, (uint16_t)n, size - FRAME_OP_HEADER, number);
+    return size;
+}
+
+/* All the memory that a drawing will need, so that whoever has started can finish. */
+static bool stage_draw_memory(struct shard *s, struct draw *d)
+{
+    d->answer_size = FRAME_OP_HEADER;
+    for (unsigned i = 0; i < d->count; i++) {
+        const struct message_where *w = &d->messages[i].where;
+        struct draw_read *r = &d->reads[i];
+        r->room = journal_fetch_bytes(w->place8 * 8, w->size8 * 8);
+        r->data = buffers_take(&s->buffers, r->room);
+        if (!r->data)
+            return false;
+        d->answer_size += stage_draw_size(&d->messages[i]);
+    }
+    d->answer = buffers_take(&s->buffers, d->answer_size);
+    return d->answer != NULL;
+}
+
+bool stage_draw_start(struct shard *s, uint32_t session, uint64_t number, uint32_t place, uint8_t op,
+                      const struct draw_message *messages, unsigned n, uint64_t block)
+{
+    unsigned i = 0;
+    while (i < DRAWS && s->draws[i].live)
+        i++;
+    uint32_t size = n * (uint32_t)(sizeof *messages + sizeof(struct draw_read));
+    uint8_t *memory = i < DRAWS ? buffers_take(&s->buffers, size) : NULL;
+    if (!memory)
+        return false;
+    struct draw *d = &s->draws[i];
+    *d = (struct draw){.live = true,
+                       .op = op,
+                       .count = (uint16_t)n,
+                       .session = session,
+                       .place = place,
+                       .number = number,
+                       .block = block,
+                       .memory_size = size,
+                       .messages = (struct draw_message *)(void *)memory,
+                       .reads = (struct draw_read *)(void *)(memory + n * sizeof *messages)};
+    s->draws_live++;
+    memcpy(d->messages, messages, n * sizeof *messages);
+    memset(d->reads, 0, n * sizeof *d->reads);
+    if (!stage_draw_memory(s, d)) {
+        stage_draw_free(s, d);
+        return false;
+    }
+    desk_settle(&s->desk, place, DESK_DRAWING);
+    desk_place(&s->desk, place)->drawing = i;
+    mark(bodies_from_disk);
+    return true;
+}
+
+void stage_draw_abandon(struct shard *s, uint32_t place)
+{
+    struct draw *d = &s->draws[desk_place(&s->desk, place)->drawing];
+    must(d->live && d->place == place);
+    d->abandoned = true;
+    mark(drawing_abandoned);
+}
+
+/* Starts reads for the messages of one drawing; how many. */
+static unsigned stage_draw_read(struct shard *s, unsigned number)
+{
+    struct draw *d = &s->draws[number];
+    unsigned n = 0;
+    for (; d->next < d->count && !d->abandoned; d->next++, n++) {
+        const struct draw_message *m = &d->messages[d->next];
+        struct draw_read *r = &d->reads[d->next];
+        uint32_t place = m->where.place8 * 8, size = m->where.size8 * 8;
+        const uint8_t *hot = stage_draw_bytes(s, m);
+        if (hot) {
+            memcpy(r->data, hot, size);
+            r->arrived = true;
+            continue;
+        }
+        if (!journal_fetch(s->journal, m->lsn, place, size, r->data, &r->skip, (uint64_t)number << 16 | d->next))
+            return n;
+        d->under_way++;
+        s->counters.cold_reads++;
+    }
+    return n;
+}
+
+static void stage_draw_arrived(struct shard *s, uint64_t tag, enum leat_status status)
+{
+    struct draw *d = &s->draws[tag >> 16];
+    must(d->live && d->under_way > 0);
+    d->under_way--;
+    d->reads[tag & 0xffff].arrived = status == LEAT_OK;
+    if (status != LEAT_OK)
+        d->corrupt = true;
+}
+
+/* Is this message of a take still leased as it was? */
+static bool stage_draw_leased(const struct shard *s, const struct draw_message *m)
+{
+    const struct message *now = m->slot == SLAB_NONE ? NULL : engine_message_at(&s->engine, m->slot);
+    return now && now->state == MESSAGE_LEASED && now->generation == m->generation;
+}
+
+/* All bytes are here: builds the operation. A message that has ended meanwhile is left out; one whose bytes are wrong
+ * though it lives makes the answer `corrupt`: wrong bytes are never served. */
+static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t *out, enum leat_status *status)
+{
+    uint32_t size = FRAME_OP_HEADER;
+    uint16_t n = 0;
+    *status = LEAT_OK;
+    for (unsigned i = 0; i < d->count; i++) {
+        const struct draw_message *m = &d->messages[i];
+        struct fact f;
+        if (m->slot != SLAB_NONE && !stage_draw_leased(s, m))
+            continue;
+        if (!d->reads[i].arrived ||
+            fact_decode(&f, d->reads[i].data + d->reads[i].skip, m->where.size8 * 8, m->lsn, true) != LEAT_OK) {
+            if (m->slot == SLAB_NONE)
+                continue; /* a peeked message may have been acknowledged and its segment written anew */
+            *status = LEAT_CORRUPT;
+            return reply_status(out, d->op, d->number, LEAT_CORRUPT);
+        }
+        size += stage_draw_message(s, out + size, m, &f);
+        n++;
+    }
+    if (n == 0 && d->op == OP_TAKE)
+        return reply_status(out, d->op, d->number, LEAT_LEASE_LOST);
+    frame_op_encode(out, d->op, LEAT_OK, n, size - FRAME_OP_HEADER, d->number);
+    return size;
+}
+
+/* The drawing is complete: its answer waits in the place from now on. */
+static void stage_draw_finish(struct shard *s, struct draw *d)
+{
+    struct desk_place *p = desk_place(&s->desk, d->place);
+    enum leat_status status;
+    p->bytes = d->answer;
+    p->bytes_room = d->answer_size;
+    p->bytes_size = stage_draw_build(s, d, p->bytes, &status);
+    p->bytes_sent = 0;
+    d->answer = NULL;
+    if (d->op == OP_TAKE && status == LEAT_OK)
+        s->counters.delivered += d->count;
+    struct session *session = session_write(&s->sessions, d->session);
+    must(session != NULL);
+    uint64_t number = d->number, block = d->block;
+    desk_settle(&s->desk, d->place, DESK_IDLE);
+    stage_draw_free(s, d);
+    stage_reply_ready(s, session, number, block);
+}
+
+unsigned stage_draw_step(struct shard *s)
+{
+    unsigned n = 0;
+    uint64_t tag;
+    enum leat_status status;
+    while (journal_fetched(s->journal, &tag, &status)) {
+        stage_draw_arrived(s, tag, status);
+        n++;
+    }
+    for (unsigned i = 0; i < DRAWS && s->draws_live > 0; i++) {
+        struct draw *d = &s->draws[i];
+        if (!d->live)
+            continue;
+        n += stage_draw_read(s, i);
+        if (d->abandoned && d->under_way == 0)
+            stage_draw_free(s, d);
+        else if (!d->abandoned && d->next == d->count && d->under_way == 0)
+            stage_draw_finish(s, d), n++;
+    }
+    return n;
+}

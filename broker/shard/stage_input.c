@@ -1,0 +1,313 @@
+/* stage_input.c - packets to frames to operations, in order, each once.
+ *
+ * One burst of packets is at work at a time. When the log has no room, everything stops where it is: the burst, the
+ * frame in it, the operation in that, the entry in that; ports are not drained until it can go on.
+ *
+ * An operation of a session is looked at in this order: is the session this peer's? is its number the next one? Only
+ * then is it decoded. Fragments are taken in order, one request at a time per session, in memory of the budget; what
+ * comes out of order is dropped, and the client, who owns the retransmission, sends it again. */
+#include "stages.h"
+
+#include "mark.h"
+
+static struct transport *stage_input_port(const struct shard *s)
+{
+    return s->transports[s->in.transport];
+}
+static uint32_t stage_input_peer(const struct shard *s)
+{
+    return s->in.packet[s->in.at].peer;
+}
+
+/* A peer that cannot be followed: a stream has lost its place, a datagram is only itself. */
+static void stage_input_bad(struct shard *s)
+{
+    s->counters.bad_frames++;
+    mark(bad_frame);
+    if (!stage_input_port(s)->datagrams)
+        stage_input_port(s)->ops->hang_up(stage_input_port(s), stage_input_peer(s));
+}
+
+/* The session of a frame, if it is attached to the peer that sent it. */
+static struct session *stage_input_session(struct shard *s, uint32_t handle)
+{
+    struct session *session = handle ? session_write(&s->sessions, handle) : NULL;
+    if (!session)
+        return NULL;
+    const struct desk_session *ds = desk_session(&s->desk, handle);
+    bool ours = ds->attached && ds->peer == stage_input_peer(s) && ds->transport == s->in.transport;
+    return ours ? session : NULL;
+}
+
+static void stage_input_answer(struct shard *s, uint32_t handle, uint8_t op, uint64_t number, enum leat_status status)
+{
+    stage_reply_status(s, s->in.transport, stage_input_peer(s), handle, op, number, status);
+}
+
+static bool stage_input_read_only(uint8_t op)
+{
+    return op == OP_QUEUE_STAT || op == OP_QUEUE_LIST || op == OP_PEEK;
+}
+
+/* Next in line: decode it and go. */
+static bool stage_input_execute(struct shard *s, struct session *session, const struct frame_op *op, uint8_t *owned)
+{
+    struct request r;
+    enum leat_status status = request_decode(&r, op);
+    bool fresh = session_done(session, op->number) == 0;
+    if (status == LEAT_OK && s->stopping && fresh)
+        status = LEAT_STOPPING;
+    if (status != LEAT_OK && !fresh)
+        status = LEAT_BAD_REQUEST; /* the client has changed a request that had begun */
+    if (status != LEAT_OK) {
+        stage_request_refuse(s, session, op->number, op->op, status);
+        buffers_give(&s->buffers, owned, FRAME_OP_HEADER + op->body_size);
+        return true;
+    }
+    if (stage_input_read_only(r.op)) {
+        must(owned == NULL || r.count == 0);
+        stage_read_run(s, session, &r, true);
+        buffers_give(&s->buffers, owned, FRAME_OP_HEADER + op->body_size);
+        return true;
+    }
+    stage_request_start(s, session, &r, owned, FRAME_OP_HEADER + op->body_size);
+    return stage_request_run(s);
+}
+
+/* It was answered: the kept answer again. What was only read is read again. */
+static void stage_input_repeat(struct shard *s, struct session *session, const struct frame_op *op)
+{
+    s->counters.repeated++;
+    const struct session_slot *kept = session_kept(session, op->number);
+    struct request r;
+    if (stage_input_read_only(kept->op) && kept->status == LEAT_OK && kept->op == op->op) {
+        if (request_decode(&r, op) == LEAT_OK)
+            stage_read_run(s, session, &r, false);
+        return;
+    }
+#if LEAT_BUG == 28
+    for (uint32_t i = 0; kept->op == OP_PUT && i < s->engine.slots.used; i++) {
+        struct message *m = slab_write(&s->engine.slots, i);
+        if (m->state == MESSAGE_DELAYED && m->lsn.n == kept->runs[0].lsn.n)
+            m->due = instant_add(s->log_now, (struct duration){m->due.ns - m->sent.ns});
+    }
+#endif
+    stage_reply_ready(s, session, op->number, kept->reveals);
+}
+
+static void stage_input_wait(struct shard *s, const struct session *session, uint64_t number)
+{
+    uint32_t index = desk_index(&s->desk, session->handle, number, session->window);
+    if (desk_place(&s->desk, index)->state == DESK_PARKED)
+        stage_input_answer(s, session->handle, OP_TAKE, number, LEAT_PARKED);
+}
+
+/* One operation of a session. False: the log has no room, come again. */
+static bool stage_input_sequenced(struct shard *s, struct session *session, const struct frame_op *op)
+{
+    switch (session_arrive(session, op->number)) {
+    case SESSION_EXECUTE:
+    case SESSION_CONTINUE:
+        return stage_input_execute(s, session, op, NULL);
+    case SESSION_REPEAT:
+        stage_input_repeat(s, session, op);
+        return true;
+    case SESSION_WAIT:
+        stage_input_wait(s, session, op->number);
+        return true;
+    case SESSION_GAP:
+        s->counters.gaps++;
+        stage_input_answer(s, session->handle, OP_PING, session->next, LEAT_GAP);
+        return true;
+    case SESSION_OLD:
+        s->counters.old++;
+        return true;
+    }
+    return true;
+}
+
+static bool stage_input_op(struct shard *s, uint32_t handle, const struct frame_op *op)
+{
+    if (op->op == OP_HELLO) {
+        stage_session_hello(s, handle, op);
+        return true;
+    }
+    struct session *session = stage_input_session(s, handle);
+    if (!session) {
+        mark(frame_without_session);
+        stage_input_answer(s, handle, op->op, op->number, LEAT_NO_SESSION);
+        return true;
+    }
+    switch (op->op) {
+    case OP_PING:
+        stage_input_answer(s, handle, OP_PING, op->number, LEAT_OK);
+        return true;
+    case OP_BYE:
+        stage_session_bye(s, session, op->number);
+        return true;
+    default:
+        return stage_input_sequenced(s, session, op);
+    }
+}
+
+void stage_input_forget(struct shard *s, uint32_t handle)
+{
+    struct desk_session *ds = desk_session(&s->desk, handle);
+    buffers_give(&s->buffers, ds->assembly, ds->assembly_total);
+    ds->assembly = NULL;
+}
+
+/* The assembly that this piece belongs to; NULL: drop it. */
+static struct desk_session *stage_input_assembly(struct shard *s, const struct session *session,
+                                                 const struct frame_fragment *piece)
+{
+    struct desk_session *ds = desk_session(&s->desk, session->handle);
+    if (ds->assembly && ds->assembly_number == piece->number && ds->assembly_total == piece->total)
+        return piece->offset == ds->assembly_have ? ds : NULL;
+    if (piece->offset != 0 || piece->total < FRAME_OP_HEADER)
+        return NULL;
+    stage_input_forget(s, session->handle);
+    ds->assembly = buffers_take(&s->buffers, piece->total);
+    if (!ds->assembly) {
+        if (!stage_input_port(s)->datagrams) /* it would never come again by itself on this connection */
+            stage_input_port(s)->ops->hang_up(stage_input_port(s), stage_input_peer(s));
+        return NULL;
+    }
+    ds->assembly_number = piece->number;
+    ds->assembly_total = piece->total;
+    ds->assembly_have = 0;
+    return ds;
+}
+
+static bool stage_input_whole(struct shard *s, struct session *session, struct desk_session *ds)
+{
+    struct frame_op op;
+    uint8_t *bytes = ds->assembly;
+    enum leat_status status = frame_op_decode(&op, bytes, ds->assembly_total);
+    ds->assembly = NULL; /* from here on it is the request's */
+    if (status != LEAT_OK || op.number != ds->assembly_number) {
+        buffers_give(&s->buffers, bytes, ds->assembly_total);
+        stage_input_bad(s);
+        return true;
+    }
+    mark(request_from_fragments);
+    return stage_input_execute(s, session, &op, bytes);
+}
+
+static bool stage_input_fragment(struct shard *s, const struct frame *f)
+{
+    struct frame_fragment piece;
+    struct session *session = stage_input_session(s, f->session);
+    if (frame_fragment_decode(&piece, f) != LEAT_OK) {
+        stage_input_bad(s);
+        return true;
+    }
+    if (!session) {
+        stage_input_answer(s, f->session, OP_PING, piece.number, LEAT_NO_SESSION);
+        return true;
+    }
+    bool last = piece.offset + piece.piece_size == piece.total;
+    struct frame_op header = {.number = piece.number};
+    enum session_verdict verdict = session_arrive(session, piece.number);
+    if (verdict != SESSION_EXECUTE && verdict != SESSION_CONTINUE)
+        return last || verdict == SESSION_GAP ? stage_input_sequenced(s, session, &header) : true;
+    struct desk_session *ds = stage_input_assembly(s, session, &piece);
+    if (!ds)
+        return true;
+    memcpy(ds->assembly + ds->assembly_have, piece.piece, piece.piece_size);
+    ds->assembly_have += piece.piece_size;
+    return ds->assembly_have == ds->assembly_total ? stage_input_whole(s, session, ds) : true;
+}
+
+/* Goes on in the frame at work. False: stopped in it. */
+static bool stage_input_frame(struct shard *s)
+{
+    struct stage_packets *in = &s->in;
+    struct frame_op op;
+    enum leat_status status;
+    if (in->frame.flags & FRAME_FRAGMENT) {
+        in->in_frame = false;
+        return stage_input_fragment(s, &in->frame);
+    }
+    while (frame_next_op(&in->frame, &in->op_offset, &op, &status))
+        if (!stage_input_op(s, in->frame.session, &op))
+            return false;
+    in->in_frame = false;
+    if (status != LEAT_OK)
+        stage_input_bad(s);
+    return true;
+}
+
+/* The next frame of a packet; false: the packet has no more. */
+static bool stage_input_next_frame(struct shard *s, const struct transport_packet *packet)
+{
+    struct stage_packets *in = &s->in;
+    if (in->offset >= packet->size)
+        return false;
+    const uint8_t *bytes = packet->data + in->offset;
+    uint32_t left = packet->size - in->offset;
+    enum leat_status status = frame_decode(&in->frame, bytes, left);
+    s->counters.frames++;
+    if (status == LEAT_BAD_VERSION) {
+        stage_input_answer(s, in->frame.session, OP_HELLO, 0, LEAT_BAD_VERSION);
+        stage_input_bad(s);
+        return false;
+    }
+    if (status != LEAT_OK || in->frame.flags & FRAME_REPLY) {
+        stage_input_bad(s);
+        return false;
+    }
+    in->offset += FRAME_HEADER + in->frame.body_size;
+    in->op_offset = 0;
+    in->in_frame = true;
+    return true;
+}
+
+static bool stage_input_packet(struct shard *s)
+{
+    const struct transport_packet *packet = &s->in.packet[s->in.at];
+    if (!packet->data || packet->size == 0) {
+        stage_session_gone(s, s->in.transport, packet->peer);
+        return true;
+    }
+    do {
+        if (s->in.in_frame && !stage_input_frame(s))
+            return false;
+    } while (stage_input_next_frame(s, packet));
+    return true;
+}
+
+/* Goes on with the burst at work. False: stopped in it. */
+static bool stage_input_burst(struct shard *s)
+{
+    struct stage_packets *in = &s->in;
+    for (; in->at < in->count; in->at++, in->offset = 0) {
+        if (!stage_input_packet(s))
+            return false;
+        s->counters.packets++;
+    }
+    if (in->count > 0)
+        stage_input_port(s)->ops->done(stage_input_port(s), in->packet, in->count);
+    in->count = in->at = 0;
+    return true;
+}
+
+unsigned stage_input_run(struct shard *s)
+{
+    unsigned n = 0;
+    if (s->batch.running && !stage_request_run(s)) {
+        s->counters.stalls++;
+        return 0;
+    }
+    if (!stage_input_burst(s))
+        return 1;
+    for (unsigned i = 0; i < s->transport_count; i++) {
+        s->in.transport = (uint8_t)(s->transport_next++ % s->transport_count);
+        struct transport *t = stage_input_port(s);
+        s->in.count = t->ops->receive(t, s->in.packet, TRANSPORT_BURST);
+        n += s->in.count;
+        if (!stage_input_burst(s))
+            break;
+    }
+    return n;
+}

@@ -1,0 +1,308 @@
+/* log.h - what the files of the journal share. Not for other rooms: they include journal.h.
+ *
+ * Five things work together: the open block and the blocks in flight (flight.c), the last blocks in memory (hot.c), the
+ * segments in log order (segment.c), the manifest and its writer (ledger.c), and the checkpoint (checkpoint.c). A tag
+ * says whose a completion is.
+ *
+ * Units: bytes, block numbers. Memory: all of struct journal is allocated at open. Thread: the shard's. */
+#ifndef LEAT_STORAGE_LOG_H
+#define LEAT_STORAGE_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal.h"
+#include "manifest.h"
+#include "record.h"
+
+enum {
+    LOG_DEPTH_MAX = 8,
+    LOG_READS = 64,
+    LOG_CHUNKS = 4, /* of a checkpoint that are filled or written at the same time */
+    LOG_SEGMENT_MAX = 256 * 1024 * 1024,
+};
+
+enum log_tag {
+    LOG_WRITE = 1,
+    LOG_FLUSH,
+    LOG_MANIFEST,
+    LOG_MANIFEST_FLUSH,
+    LOG_READ,
+    LOG_CHUNK_WRITE,
+    LOG_CHUNK_FLUSH,
+    LOG_CREATE,
+    LOG_ERASE,
+    LOG_ERASE_FLUSH,
+    LOG_BLOCKING,
+};
+
+static inline uint64_t log_tag(enum log_tag kind, uint64_t index)
+{
+    return (uint64_t)kind << 56 | index;
+}
+
+/* -- segments: a pool, named by slot, and the order of the log -- */
+
+enum { SEGMENT_NONE = UINT16_MAX };
+
+struct segment {
+    uint32_t name; /* the number in it */
+    uint32_t incarnation;
+    uint32_t file; /* of the disk */
+    uint32_t blocks;
+    uint64_t first;  /* number of its first block; 0: a spare */
+    uint64_t pins;   /* live bodies */
+    uint64_t ready;  /* version of the manifest that lists this life of it */
+    uint16_t *index; /* where each block starts, in DISK_BLOCKs */
+    uint64_t wipe;   /* recovery: bytes from here ... */
+    uint64_t wipe_end;
+    bool dead; /* no live body when the running checkpoint began */
+};
+
+enum log_creating { CREATING_NOTHING, CREATING_SEGMENT, CREATING_AREA };
+enum log_trim { TRIM_NOTHING, TRIM_ERASING, TRIM_FLUSHING, TRIM_LISTED };
+
+struct segments {
+    struct segment *pool;
+    uint16_t *order; /* slots: log_count that hold the log, then the spares in the order in which they are entered */
+    uint16_t *unused;
+    uint16_t *indices; /* of all */
+    uint32_t unused_count;
+    uint32_t max;       /* segments on the disk */
+    uint32_t total;     /* in order */
+    uint32_t log_count; /* the last of them is the current one */
+    uint32_t next_name;
+    uint64_t bytes;       /* of each */
+    uint64_t tail;        /* offset of the next block in the current one */
+    uint32_t ahead;       /* spares wanted */
+    uint8_t creating;     /* enum log_creating: the one file that is being made in the background */
+    bool full;            /* the file system had no room at the last try ... */
+    struct instant retry; /* ... and is asked again then */
+    uint8_t trim;         /* enum log_trim */
+    uint16_t trim_slot;
+    uint64_t trim_version; /* of the manifest that no longer lists it */
+    uint8_t *zeros;
+};
+
+/* -- blocks -- */
+
+struct open_block {
+    uint64_t number; /* 0: none */
+    uint8_t *bytes;
+    uint32_t payload;
+    uint32_t facts;
+    uint32_t reserved; /* bytes handed out behind the payload */
+    bool waited;
+    bool full;            /* somebody found no room in it */
+    struct instant since; /* its first fact */
+    uint64_t pins;
+};
+
+enum flight_state { FLIGHT_NONE, FLIGHT_QUEUED, FLIGHT_WRITING, FLIGHT_WRITTEN, FLIGHT_FLUSHING, FLIGHT_SAFE };
+
+struct flight {
+    uint8_t state;
+    uint8_t leader; /* FLUSHING: the slot whose flush covers it */
+    uint16_t tries;
+    uint32_t file;
+    uint64_t number;
+    uint64_t offset; /* in the file */
+    uint8_t *bytes;
+    uint32_t size, done;
+    uint64_t proves; /* `durable` in its header */
+};
+
+struct hot_slot {
+    uint64_t number;
+    uint64_t at; /* position on the endless tape of which the ring keeps the last `bytes` */
+    uint32_t size;
+};
+
+struct hot {
+    uint8_t *ring;
+    uint64_t bytes;
+    struct hot_slot *slots; /* by number, mask + 1 of them */
+    uint64_t mask;
+    uint64_t at;      /* end of the newest sealed block on the tape */
+    uint64_t guard;   /* the tape is not written beyond this before the next step */
+    uint64_t settled; /* blocks <= this may be overwritten */
+};
+
+/* -- manifest -- */
+
+struct ledger {
+    struct manifest m; /* what the next version says, but for the segments */
+    uint32_t file;
+    uint8_t *buffer;  /* one copy */
+    uint64_t started; /* version that was last begun to be written */
+    uint64_t durable; /* version that is on stable storage */
+    uint8_t owed;     /* copies still to be written of what stands in memory */
+    uint8_t writing;  /* enum ledger_state */
+    uint32_t done;    /* of a short write */
+};
+
+/* -- checkpoint -- */
+
+enum checkpoint_state {
+    CHECKPOINT_IDLE,
+    CHECKPOINT_IMAGE,
+    CHECKPOINT_INDEX,
+    CHECKPOINT_WRITTEN,
+    CHECKPOINT_FLUSHING,
+    CHECKPOINT_SAFE,
+    CHECKPOINT_PUBLISHING,
+    CHECKPOINT_ABANDONED
+};
+
+enum chunk_state { CHUNK_FREE, CHUNK_FILLING, CHUNK_FULL, CHUNK_WRITING };
+
+struct chunk {
+    uint8_t *bytes;
+    uint64_t offset; /* in the area */
+    uint32_t size, done;
+    uint8_t state;
+    uint16_t tries;
+};
+
+struct checkpoint_index {
+    uint8_t *bytes; /* a piece of the index that waits for room in a chunk */
+    uint32_t order, block;
+};
+
+struct checkpoint {
+    uint8_t state;
+    uint32_t area; /* the one that is written */
+    uint32_t files[2];
+    uint64_t sizes[2];
+    uint64_t room; /* bytes that this image was said to need */
+    struct chunk chunks[LOG_CHUNKS];
+    uint32_t filling; /* the chunk that is being filled, or LOG_CHUNKS */
+    uint32_t fill;    /* payload bytes in it */
+    uint32_t kind;    /* of the chunks now */
+    uint32_t count;   /* chunks sealed */
+    uint64_t offset;  /* of the next chunk */
+    uint64_t hash;    /* of the last one */
+    bool area_ready;
+    uint64_t position; /* block */
+    uint64_t position_hash;
+    uint64_t position_tail;            /* offset of the block behind it */
+    uint32_t order;                    /* the segment of the position */
+    uint32_t blocks;                   /* of that segment, up to it */
+    uint32_t index_order, index_block; /* what the index has written */
+    uint64_t bytes_at_begin;
+    uint64_t version; /* of the manifest that publishes it */
+    struct instant retry;
+};
+
+/* -- reading bodies -- */
+
+struct read_slot {
+    uint64_t tag;
+    uint32_t size;
+};
+
+struct reads {
+    struct read_slot slots[LOG_READS];
+    uint8_t unused[LOG_READS], done[LOG_READS];
+    uint8_t status[LOG_READS];
+    uint32_t unused_count, done_head, done_count;
+};
+
+/* -- start-up -- */
+
+struct replay;
+
+enum journal_life { JOURNAL_REPLAYING, JOURNAL_RUNNING };
+
+struct journal {
+    uint32_t magic;
+    uint8_t life;
+    struct disk *disk;
+    struct journal_config config;
+    bool durable_writes;
+    enum leat_status error, refusal;
+    struct instant now;
+    uint32_t block_max;
+
+    uint64_t sealed;    /* newest block that was submitted */
+    uint64_t durable;   /* all blocks up to here are on stable storage ... */
+    uint64_t proven;    /* ... and a block on the disk says so for all up to here */
+    uint64_t last_full; /* newest block with facts */
+    uint64_t previous;  /* hash of block `sealed` */
+    struct instant durable_at;
+    uint32_t epoch;
+    uint64_t tail_bytes; /* appended since the newest published checkpoint */
+
+    struct open_block open;
+    struct flight flights[LOG_DEPTH_MAX]; /* by number % LOG_DEPTH_MAX */
+    uint32_t flying;                      /* blocks submitted and not durable */
+    uint32_t writes;                      /* of them, not yet written */
+
+    struct hot hot;
+    struct segments segments;
+    struct ledger ledger;
+    struct checkpoint checkpoint;
+    struct reads reads;
+    struct replay *replay;
+    struct journal_counters counters;
+};
+
+/* The disk has failed: nothing is acknowledged any more. */
+void journal_fail(struct journal *j, enum leat_status status);
+
+/* hot.c. hot_open: room on the ring for the largest block, or false until the next step. */
+bool hot_open(struct journal *j);
+void hot_seal(struct journal *j, uint32_t size);
+void hot_step(struct journal *j);
+
+/* flight.c. flight_launch: seals the open block and submits it; false: `depth` are in flight or no segment has room. */
+bool flight_launch(struct journal *j);
+unsigned flight_step(struct journal *j);
+void flight_written(struct journal *j, uint32_t slot, int32_t result);
+void flight_flushed(struct journal *j, uint32_t slot, int32_t result);
+struct instant flight_next_due(const struct journal *j);
+
+/* segment.c. segment_room: a block of `size` has a place now; segment_place takes it. */
+bool segment_room(const struct journal *j, uint32_t size);
+struct segment *segment_place(struct journal *j, uint64_t number, uint32_t size, uint64_t *offset);
+/* segment_note: recovery found block `number` at the current segment's tail. */
+void segment_note(struct journal *j, uint64_t number, uint32_t size);
+/* The next spare holds block `number` as its first. */
+void segment_enter(struct journal *j, uint64_t number);
+/* Position in the order of the segment that holds `block`, or SEGMENT_NONE. */
+uint32_t segment_find(const struct journal *j, uint64_t block);
+struct segment *segment_at(const struct journal *j, uint32_t order);
+/* Free segments, those that may still be made included; and whether more may come without a checkpoint. */
+uint32_t segment_free(const struct journal *j);
+bool segment_coming(const struct journal *j);
+bool segment_refuses(const struct journal *j, enum journal_purpose purpose);
+/* A file joins the end of the order; its slot. */
+uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uint32_t file);
+void segment_name(char name[DISK_NAME_MAX], uint32_t number);
+void segment_mark_dead(struct journal *j, uint32_t before);
+void segment_recycle(struct journal *j);
+unsigned segment_step(struct journal *j);
+void segment_created(struct journal *j, int32_t result);
+void segment_erased(struct journal *j, enum log_tag kind, int32_t result);
+struct instant segment_next_due(const struct journal *j);
+
+/* ledger.c. ledger_change: what stands in memory is to be written; returns the version that will say so. */
+uint64_t ledger_change(struct journal *j);
+unsigned ledger_step(struct journal *j);
+void ledger_completed(struct journal *j, enum log_tag kind, int32_t result);
+/* Start-up: writes both copies and waits. */
+enum leat_status ledger_write_now(struct journal *j);
+
+/* checkpoint.c */
+unsigned checkpoint_step(struct journal *j);
+void checkpoint_completed(struct journal *j, enum log_tag kind, uint32_t index, int32_t result);
+void checkpoint_grown(struct journal *j, int32_t result);
+
+/* fetch.c */
+void fetch_completed(struct journal *j, uint32_t slot, int32_t result);
+
+/* replay.c: the image and the blocks behind it; journal_start() ends it. */
+enum leat_status replay_open(struct journal *j, char error[256]);
+void replay_close(struct journal *j);
+
+#endif

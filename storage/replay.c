@@ -1,0 +1,346 @@
+/* replay.c - from the newest checkpoint to the end of the log, and what the end means.
+ *
+ * A block follows when it is whole, of this life of its segment, has the next number and names the hash of the block
+ * before; it lies behind that block, or at the start of the next segment if it had no room there. Where none follows,
+ * the log ends, or something broke:
+ *
+ *   W: blocks <= W are known to have been durable: every block says so of those before it, the manifest of the first
+ *      blocks of segments and of the checkpoint's position.
+ *
+ * A missing block <= W is rot, and we stop and say where. A missing block > W was never acknowledged: a torn tail.
+ * Whole blocks behind it are looked for, since they may know a higher W; if they do not, they were in flight together
+ * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: a missing block and a
+ * whole one may be 2 * block_bytes_max apart; a block that is dropped unseen does no harm, because its hash chain leads
+ * nowhere. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "byteorder.h"
+#include "image.h"
+#include "log.h"
+#include "mark.h"
+#include "must.h"
+#include "recover.h"
+#include "window.h"
+
+enum { REPLAY_WINDOW = 16 * 1024 * 1024, REPLAY_LOOK = 1024 * 1024 };
+
+struct replay {
+    struct window window;
+    struct image image;
+    uint64_t known; /* W */
+    uint32_t largest;
+    bool ended;
+    enum leat_status verdict;
+#if LEAT_BUG == 9
+    bool again;
+#endif
+};
+
+/* -- opening -- */
+
+static uint64_t max64(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+enum leat_status replay_open(struct journal *j, char error[256])
+{
+    const struct manifest *m = &j->ledger.m;
+    struct segments *t = &j->segments;
+    struct replay *r = j->replay = calloc(1, sizeof *r);
+    uint64_t capacity = t->bytes < REPLAY_WINDOW ? max64(t->bytes, 128 * 1024) : REPLAY_WINDOW;
+    if (!r || !window_open(&r->window, capacity))
+        return recover_say(LEAT_NO_MEMORY, error, "no memory for reading the log");
+    r->known = m->checkpoint_block;
+    r->largest = j->block_max;
+    r->image.done = m->checkpoint_block == 0;
+    j->previous = m->tail_hash;
+    for (uint32_t i = 0; i < t->total; i++) {
+        uint64_t first = segment_at(j, i)->first;
+        if (first > 0 && first <= m->checkpoint_block)
+            t->log_count = i + 1;
+        r->known = max64(r->known, first);
+    }
+    if (m->checkpoint_block > 0 && t->log_count == 0)
+        return recover_say(LEAT_CORRUPT, error, "the manifest lists no segment for block %" PRIu64,
+                           m->checkpoint_block);
+    for (uint32_t i = t->log_count > 0 ? t->log_count - 1 : 0; i < t->total; i++) {
+        char name[DISK_NAME_MAX];
+        segment_name(name, segment_at(j, i)->name);
+        enum leat_status status = recover_sync_file(j, name, segment_at(j, i)->file, error);
+        if (status != LEAT_OK)
+            return status;
+    }
+    return recover_sync_file(j, "checkpoint", j->checkpoint.files[m->checkpoint_area], error);
+}
+
+void replay_close(struct journal *j)
+{
+    if (!j->replay)
+        return;
+    window_close(&j->replay->window);
+    free(j->replay->image.index);
+    free(j->replay);
+    j->replay = NULL;
+}
+
+uint32_t journal_replay_image(struct journal *j, uint8_t *bytes, uint32_t max, enum leat_status *status,
+                              char error[256])
+{
+    must(j->life == JOURNAL_REPLAYING);
+    uint32_t n = image_read(j, &j->replay->image, &j->replay->window, bytes, max, status, error);
+    j->durable = j->last_full = j->sealed;
+    return n;
+}
+
+/* -- blocks -- */
+
+/* Judges what lies at `offset` of a segment; reads as much as that takes. */
+static enum record_verdict replay_look(struct journal *j, uint32_t order, uint64_t offset, struct record *expected,
+                                       struct record *found, const uint8_t **bytes)
+{
+    const struct segment *s = segment_at(j, order);
+    uint64_t most = j->segments.bytes - offset, available;
+    expected->incarnation = s->incarnation;
+    expected->cluster = j->ledger.m.cluster;
+    if (most > RECORD_MAX)
+        most = RECORD_MAX;
+    for (uint64_t need = DISK_BLOCK;; need = available * 4) {
+        *bytes = window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, need, &available);
+        enum record_verdict verdict = record_open(found, *bytes, available, expected);
+        if (verdict != RECORD_BROKEN || available >= most)
+            return verdict;
+    }
+}
+
+/* The next block of the log, or what stands in its place. */
+static enum record_verdict replay_next(struct journal *j, struct record *found, const uint8_t **bytes)
+{
+    struct segments *t = &j->segments;
+    struct record expected = {.number = j->sealed + 1, .previous = j->previous};
+    enum record_verdict here = RECORD_EMPTY, there;
+    if (t->log_count > 0 && t->tail < t->bytes) {
+        here = replay_look(j, t->log_count - 1, t->tail, &expected, found, bytes);
+        if (here == RECORD_OK || here == RECORD_TOO_NEW)
+            return here;
+    }
+    if (t->log_count == t->total)
+        return here;
+    uint64_t first = segment_at(j, t->log_count)->first;
+    if (first != 0 && first != expected.number)
+        return here;
+    there = replay_look(j, t->log_count, 0, &expected, found, bytes);
+    if (there == RECORD_OK)
+        segment_enter(j, expected.number);
+    return there == RECORD_OK || t->log_count == 0 || t->tail == t->bytes ? there : here;
+}
+
+static void replay_take(struct journal *j, const struct record *found, const uint8_t *bytes)
+{
+    uint32_t size = record_disk_size(found->payload_size);
+    segment_note(j, found->number, size);
+    j->sealed = j->durable = found->number;
+    j->previous = record_hash(bytes);
+    j->tail_bytes += size;
+    if (found->facts > 0)
+        j->last_full = found->number;
+    j->replay->known = max64(j->replay->known, found->durable);
+    if (size > j->replay->largest)
+        j->replay->largest = size;
+}
+
+/* -- the end -- */
+
+/* Where the log ends, and what was found behind it. */
+struct tear {
+    uint64_t block; /* the missing one */
+    uint32_t order; /* where it should begin */
+    uint64_t offset;
+    uint64_t end;     /* where the damage ends at the latest, in the same segment */
+    uint64_t highest; /* number of a whole block behind it, or 0 */
+    bool dirty;       /* something of this life was there */
+};
+
+/* A whole block of this life behind the missing one? Its size, else 0. */
+static uint32_t replay_behind(struct journal *j, struct tear *tear, uint32_t order, uint64_t offset)
+{
+    uint64_t available;
+    struct segment *s = segment_at(j, order);
+    const uint8_t *bytes =
+        window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, DISK_BLOCK, &available);
+    struct record expected = {.number = le64_get(bytes + 24)}, found;
+    if (expected.number <= tear->block)
+        return 0;
+    if (replay_look(j, order, offset, &expected, &found, &bytes) != RECORD_OK)
+        return 0;
+    mark(block_behind_tear);
+    j->replay->known = max64(j->replay->known, found.durable);
+    tear->highest = max64(tear->highest, found.number);
+    if (order == tear->order && tear->end == 0)
+        tear->end = offset;
+    return record_disk_size(found.payload_size);
+}
+
+static void replay_wipe(struct journal *j, uint32_t order, uint64_t from, uint64_t end)
+{
+    struct segment *s = segment_at(j, order);
+    if (s->wipe_end == 0)
+        s->wipe = from;
+    if (end > s->wipe_end)
+        s->wipe_end = end;
+}
+
+static void replay_search(struct journal *j, struct tear *tear)
+{
+    uint64_t reach = max64(2 * (uint64_t)j->replay->largest, REPLAY_LOOK), looked = 0;
+    uint64_t offset = tear->offset;
+    for (uint32_t order = tear->order; order < j->segments.total && looked <= reach; order++, offset = 0) {
+        uint64_t from = offset;
+        while (offset < j->segments.bytes && looked <= reach) {
+            uint32_t size = replay_behind(j, tear, order, offset);
+            if (size > 0)
+                replay_wipe(j, order, from, offset + size);
+            offset += size > 0 ? size : DISK_BLOCK;
+            looked = size > 0 ? 0 : looked + DISK_BLOCK;
+        }
+    }
+}
+
+static struct tear replay_tear(struct journal *j)
+{
+    const struct segments *t = &j->segments;
+    struct tear tear = {.block = j->sealed + 1, .order = t->log_count, .offset = 0};
+    if (t->log_count > 0 && t->tail < t->bytes) {
+        tear.order = t->log_count - 1;
+        tear.offset = t->tail;
+    }
+    return tear;
+}
+
+/* No block follows: LEAT_OK at the end of the log, torn or not; LEAT_CORRUPT and the exact range for rot. */
+static enum leat_status replay_end(struct journal *j, enum record_verdict verdict, char error[256])
+{
+    struct tear tear = replay_tear(j);
+    replay_search(j, &tear);
+    uint64_t known = j->replay->known;
+    if (verdict == RECORD_BROKEN || verdict == RECORD_UNCHAINED) {
+        replay_wipe(j, tear.order, tear.offset, tear.offset + DISK_BLOCK);
+        tear.dirty = true;
+    }
+#if LEAT_BUG != 5
+    if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX) {
+        char name[DISK_NAME_MAX] = "(no segment)";
+        if (tear.order < j->segments.total)
+            segment_name(name, segment_at(j, tear.order)->name);
+        mark(rot_refused);
+        return recover_say(LEAT_CORRUPT, error,
+                           "%s, bytes %" PRIu64 "..%" PRIu64 ": block %" PRIu64
+                           " is damaged or missing, and blocks up to %" PRIu64 " were durable",
+                           name, tear.offset, (tear.end ? tear.end : tear.offset + DISK_BLOCK) - 1, tear.block, known);
+    }
+#endif
+    if (tear.dirty || tear.highest > 0) {
+        mark(torn_tail);
+        j->counters.torn_tails++;
+    }
+    return LEAT_OK;
+}
+
+static enum leat_status replay_stop(struct journal *j, enum record_verdict verdict, char error[256])
+{
+    struct replay *r = j->replay;
+    r->ended = true;
+    if (verdict == RECORD_TOO_NEW)
+        r->verdict =
+            recover_say(LEAT_TOO_NEW, error, "block %" PRIu64 " was written by a newer version of Leat", j->sealed + 1);
+    else
+        r->verdict = replay_end(j, verdict, error);
+    return r->verdict;
+}
+
+bool journal_replay_block(struct journal *j, struct journal_block *block, enum leat_status *status, char error[256])
+{
+    struct replay *r = j->replay;
+    must(j->life == JOURNAL_REPLAYING);
+    must(r->image.done);
+    struct record found;
+    const uint8_t *bytes;
+    *status = LEAT_OK;
+    do {
+        if (r->ended)
+            return false;
+        enum record_verdict verdict = replay_next(j, &found, &bytes);
+        if (verdict != RECORD_OK) {
+            *status = replay_stop(j, verdict, error);
+            return false;
+        }
+        if (found.epoch > j->ledger.m.epoch) {
+            r->ended = true;
+            *status = r->verdict = recover_say(
+                LEAT_CORRUPT, error, "block %" PRIu64 " is of epoch %u, the manifest knows only %u: it is old",
+                found.number, found.epoch, j->ledger.m.epoch);
+            return false;
+        }
+        replay_take(j, &found, bytes);
+    } while (found.facts == 0);
+    *block = (struct journal_block){.number = found.number,
+                                    .epoch = found.epoch,
+                                    .facts = found.facts,
+                                    .payload = bytes + RECORD_HEADER,
+                                    .payload_size = found.payload_size,
+                                    .payload_place = RECORD_HEADER};
+    return true;
+}
+
+/* -- and on -- */
+
+/* Zeros over what was dropped: it can never come back. */
+static bool replay_erase(struct journal *j)
+{
+    struct window *w = &j->replay->window;
+    memset(w->bytes, 0, w->capacity < RECORD_MAX ? w->capacity : RECORD_MAX);
+    for (uint32_t i = 0; i < j->segments.total; i++) {
+        struct segment *s = segment_at(j, i);
+        if (s->wipe_end == 0)
+            continue;
+        for (uint64_t at = s->wipe; at < s->wipe_end;) {
+            uint64_t piece = s->wipe_end - at < RECORD_MAX ? s->wipe_end - at : RECORD_MAX;
+            piece = piece < w->capacity ? piece : w->capacity;
+            struct disk_op op = {
+                .kind = DISK_WRITE, .file = s->file, .offset = at, .data = w->bytes, .size = (uint32_t)piece};
+            int32_t done = recover_do(j, &op);
+            if (done < DISK_BLOCK)
+                return false;
+            at += (uint32_t)done / DISK_BLOCK * DISK_BLOCK;
+        }
+        struct disk_op flush = {.kind = DISK_FLUSH, .file = s->file};
+        if (recover_do(j, &flush) < 0)
+            return false;
+        s->wipe = s->wipe_end = 0;
+    }
+    return true;
+}
+
+enum leat_status journal_start(struct journal *j, char error[256])
+{
+    struct replay *r = j->replay;
+    must(j->life == JOURNAL_REPLAYING);
+    must(r->ended);
+    must(r->verdict == LEAT_OK);
+    if (!replay_erase(j))
+        return recover_say(LEAT_DISK_ERROR, error, "cannot write zeros behind the end of the log");
+    j->proven = r->known;
+    j->ledger.m.epoch = j->epoch;
+#if LEAT_BUG == 38
+    ledger_change(j);
+#else
+    if (ledger_write_now(j) != LEAT_OK)
+        return recover_say(LEAT_DISK_ERROR, error, "cannot write the manifest");
+#endif
+    replay_close(j);
+    j->life = JOURNAL_RUNNING;
+    hot_step(j);
+    return LEAT_OK;
+}

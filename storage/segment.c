@@ -1,0 +1,319 @@
+/* segment.c - the files that hold the log, in the order of the log.
+ *
+ *   made ahead --> SPARE --enter--> CURRENT --next entered--> SEALED --nobody lives in it, checkpoint behind it-->
+ * SPARE
+ *
+ * A spare is listed in the manifest with its next incarnation before the log may enter it, so entering needs no wait. A
+ * recycled segment keeps its old bytes: incarnation and hash chain tell them from new ones.
+ *
+ * Which segments can go is decided when a checkpoint begins (those without a live body, wholly before its position) and
+ * done when it is published: a body that an ack freed later may still be named by that image, and the ack itself may be
+ * lost in a crash.
+ *
+ * Space: with T = disk_max / segment bytes, puts are refused when fewer than T/4 segments (2 to 8) are free or may
+ * still be made, takes below T/8 (1 to 4); acks go on until no segment has room. A block that the open block may become
+ * always has a place (segment_room() at each reserve), so that a checkpoint can always begin. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "log.h"
+#include "mark.h"
+#include "must.h"
+
+enum { SEGMENT_RETRY_MS = 1000, SEGMENT_KEEP = 4 };
+
+struct segment *segment_at(const struct journal *j, uint32_t order)
+{
+    must(order < j->segments.total);
+    return &j->segments.pool[j->segments.order[order]];
+}
+
+void segment_name(char name[DISK_NAME_MAX], uint32_t number)
+{
+    snprintf(name, DISK_NAME_MAX, "log-%08u", number);
+}
+
+/* -- the log's end -- */
+
+static uint64_t segment_left(const struct journal *j)
+{
+    return j->segments.log_count > 0 ? j->segments.bytes - j->segments.tail : 0;
+}
+
+static bool segment_next_usable(const struct journal *j)
+{
+    const struct segments *t = &j->segments;
+    return t->log_count < t->total && segment_at(j, t->log_count)->ready <= j->ledger.durable;
+}
+
+bool segment_room(const struct journal *j, uint32_t size)
+{
+    return segment_left(j) >= size || segment_next_usable(j);
+}
+
+void segment_enter(struct journal *j, uint64_t number)
+{
+    struct segment *s = segment_at(j, j->segments.log_count++);
+    must(s->first == 0 || s->first == number);
+    must(s->blocks == 0);
+    s->first = number;
+    j->segments.tail = 0;
+}
+
+void segment_note(struct journal *j, uint64_t number, uint32_t size)
+{
+    struct segments *t = &j->segments;
+    struct segment *s = segment_at(j, t->log_count - 1);
+    must(number == s->first + s->blocks);
+    s->index[s->blocks++] = (uint16_t)(t->tail / DISK_BLOCK);
+    t->tail += size;
+    must(t->tail <= t->bytes);
+}
+
+struct segment *segment_place(struct journal *j, uint64_t number, uint32_t size, uint64_t *offset)
+{
+    if (segment_left(j) < size) {
+        must(segment_next_usable(j));
+        segment_enter(j, number);
+        mark(segment_entered);
+    }
+    *offset = j->segments.tail;
+    segment_note(j, number, size);
+    return segment_at(j, j->segments.log_count - 1);
+}
+
+uint32_t segment_find(const struct journal *j, uint64_t block)
+{
+    const struct segments *t = &j->segments;
+    uint32_t low = 0, high = t->log_count; /* the last with first <= block is in [low - 1, high - 1] */
+    if (high > 0 && segment_at(j, high - 1)->first <= block)
+        return high - 1;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (segment_at(j, middle)->first <= block)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == 0 ? SEGMENT_NONE : low - 1;
+}
+
+/* -- live bodies -- */
+
+void journal_pin(struct journal *j, uint64_t block)
+{
+    if (block == j->open.number) {
+        j->open.pins++;
+        return;
+    }
+    uint32_t order = segment_find(j, block);
+    must(order != SEGMENT_NONE);
+    segment_at(j, order)->pins++;
+}
+
+void journal_unpin(struct journal *j, uint64_t block)
+{
+    if (block == j->open.number) {
+        must(j->open.pins > 0);
+        j->open.pins--;
+        return;
+    }
+    uint32_t order = segment_find(j, block);
+    must(order != SEGMENT_NONE);
+    struct segment *s = segment_at(j, order);
+    must(s->pins > 0);
+    s->pins--;
+}
+
+void segment_mark_dead(struct journal *j, uint32_t before)
+{
+    for (uint32_t i = 0; i < j->segments.log_count; i++) {
+        struct segment *s = segment_at(j, i);
+        s->dead = i < before && s->pins == 0;
+    }
+}
+
+void segment_recycle(struct journal *j)
+{
+    struct segments *t = &j->segments;
+    for (uint32_t i = 0; i < t->log_count;) {
+        struct segment *s = segment_at(j, i);
+        if (!s->dead) {
+            i++;
+            continue;
+        }
+        uint16_t slot = t->order[i];
+        must(s->pins == 0);
+        must(i + 1 < t->log_count);
+        memmove(t->order + i, t->order + i + 1, (t->total - i - 1) * sizeof t->order[0]);
+        t->order[t->total - 1] = slot;
+        t->log_count--;
+        *s = (struct segment){.name = s->name,
+                              .incarnation = s->incarnation + 1,
+                              .file = s->file,
+                              .index = s->index,
+                              .ready = ledger_change(j)};
+        mark(segment_recycled);
+    }
+}
+
+/* -- how much is free -- */
+
+static uint32_t segment_max(const struct journal *j)
+{
+    return j->segments.max;
+}
+
+static uint32_t segment_makeable(const struct journal *j)
+{
+    uint32_t max = segment_max(j);
+    return j->segments.full || max < j->segments.total ? 0 : max - j->segments.total;
+}
+
+uint32_t segment_free(const struct journal *j)
+{
+    return j->segments.total - j->segments.log_count + segment_makeable(j);
+}
+
+bool segment_coming(const struct journal *j)
+{
+    return j->segments.log_count < j->segments.total || segment_makeable(j) > 0;
+}
+
+bool segment_refuses(const struct journal *j, enum journal_purpose purpose)
+{
+    uint32_t max = segment_max(j), free = segment_free(j);
+    uint32_t put = max / 4 < 2 ? 2 : max / 4 > 8 ? 8 : max / 4;
+    uint32_t take = max / 8 < 1 ? 1 : max / 8 > 4 ? 4 : max / 8;
+    switch (purpose) {
+    case JOURNAL_PUT:
+        return free < put;
+    case JOURNAL_TAKE:
+        return free < take;
+    case JOURNAL_ACK:
+        return false;
+    }
+    return false;
+}
+
+/* -- making them ahead, and giving back too many -- */
+
+uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uint32_t file)
+{
+    struct segments *t = &j->segments;
+    must(t->unused_count > 0);
+    uint16_t slot = t->unused[--t->unused_count];
+    t->pool[slot] = (struct segment){
+        .name = name, .incarnation = incarnation, .file = file, .index = t->indices + slot * (t->bytes / DISK_BLOCK)};
+    t->order[t->total++] = slot;
+    if (name >= t->next_name)
+        t->next_name = name + 1;
+    return slot;
+}
+
+static bool segment_wanted(const struct journal *j)
+{
+    const struct segments *t = &j->segments;
+    return t->creating == CREATING_NOTHING && t->total - t->log_count < t->ahead && t->total < segment_max(j);
+}
+
+static unsigned segment_make(struct journal *j)
+{
+    struct segments *t = &j->segments;
+    if (!segment_wanted(j) || instant_before(j->now, t->retry))
+        return 0;
+    char name[DISK_NAME_MAX];
+    segment_name(name, t->next_name);
+    if (disk_free(j->disk) < t->bytes) {
+        segment_created(j, -ENOSPC);
+        return 0;
+    }
+    if (!disk_create_start(j->disk, name, t->bytes, log_tag(LOG_CREATE, 0))) {
+        t->retry = instant_add(j->now, duration_ms(SEGMENT_RETRY_MS));
+        return 0;
+    }
+    t->creating = CREATING_SEGMENT;
+    return 1;
+}
+
+void segment_created(struct journal *j, int32_t result)
+{
+    struct segments *t = &j->segments;
+    t->creating = CREATING_NOTHING;
+    t->full = result < 0;
+    if (result < 0) {
+        mark(segment_not_made);
+        t->retry = instant_add(j->now, duration_ms(SEGMENT_RETRY_MS));
+        return;
+    }
+    uint32_t slot = segment_add(j, t->next_name, 1, (uint32_t)result);
+    t->pool[slot].ready = ledger_change(j);
+}
+
+/* The last spare goes when there are more than the log needs: its head is erased first, so that a crash in between
+ * leaves a file which is known to hold nothing. */
+static unsigned segment_trim(struct journal *j)
+{
+    struct segments *t = &j->segments;
+    if (t->trim == TRIM_LISTED && j->ledger.durable >= t->trim_version) {
+        char name[DISK_NAME_MAX];
+        segment_name(name, t->pool[t->trim_slot].name);
+        disk_close(j->disk, t->pool[t->trim_slot].file);
+        disk_remove(j->disk, name);
+        t->unused[t->unused_count++] = t->trim_slot;
+        t->trim = TRIM_NOTHING;
+        mark(segment_given_back);
+        return 1;
+    }
+    if (t->trim != TRIM_NOTHING || t->total <= SEGMENT_KEEP || t->total - t->log_count <= t->ahead + 1)
+        return 0;
+    struct segment *s = segment_at(j, t->total - 1);
+    if (s->ready > j->ledger.durable)
+        return 0;
+    struct disk_op op = {.kind = DISK_WRITE, .file = s->file, .data = t->zeros, .size = DISK_BLOCK};
+    op.tag = log_tag(LOG_ERASE, 0);
+    if (!disk_submit(j->disk, &op))
+        return 0;
+    s->ready = UINT64_MAX; /* the log does not enter it */
+    t->trim_slot = t->order[t->total - 1];
+    t->trim = TRIM_ERASING;
+    return 1;
+}
+
+void segment_erased(struct journal *j, enum log_tag kind, int32_t result)
+{
+    struct segments *t = &j->segments;
+    if (kind == LOG_ERASE) {
+        struct disk_op op = {
+            .kind = DISK_FLUSH, .file = t->pool[t->trim_slot].file, .tag = log_tag(LOG_ERASE_FLUSH, 0)};
+        must(t->trim == TRIM_ERASING);
+        if (result == DISK_BLOCK && disk_submit(j->disk, &op))
+            t->trim = TRIM_FLUSHING;
+        else
+            journal_fail(j, LEAT_DISK_ERROR);
+        return;
+    }
+    must(t->trim == TRIM_FLUSHING);
+    if (result < 0) {
+        journal_fail(j, LEAT_DISK_ERROR);
+        return;
+    }
+    uint32_t i = t->log_count;
+    while (t->order[i] != t->trim_slot)
+        i++;
+    memmove(t->order + i, t->order + i + 1, (t->total - i - 1) * sizeof t->order[0]);
+    t->total--;
+    t->trim = TRIM_LISTED;
+    t->trim_version = ledger_change(j);
+}
+
+unsigned segment_step(struct journal *j)
+{
+    return segment_make(j) + segment_trim(j);
+}
+
+struct instant segment_next_due(const struct journal *j)
+{
+    return segment_wanted(j) ? instant_max(j->segments.retry, j->now) : INSTANT_NEVER;
+}

@@ -1,0 +1,25 @@
+/* window.h - reads a file from front to back in pieces of a megabyte, and shows any stretch in one piece.
+ *
+ * Memory: one buffer, allocated at open. What cannot be read shows as bytes that match no checksum (recover_read()).
+ * Thread: the shard's; blocks. */
+#ifndef LEAT_STORAGE_WINDOW_H
+#define LEAT_STORAGE_WINDOW_H
+
+#include "log.h"
+
+struct window {
+    uint8_t *bytes;
+    uint64_t capacity;
+    uint32_t file;
+    uint64_t at, have; /* what it shows now */
+};
+
+bool window_open(struct window *w, uint64_t capacity);
+void window_close(struct window *w);
+
+/* window_get: the bytes of `file` at `offset`, at least `need` (at most the capacity) or up to `end`; *available says
+ * how many. Good until the next call. */
+const uint8_t *window_get(struct journal *j, struct window *w, uint32_t file, uint64_t end, uint64_t offset,
+                          uint64_t need, uint64_t *available);
+
+#endif

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The tests of what threads share, under ThreadSanitizer.
+exec make --no-print-directory B="${B:-build}" tsan
