@@ -91,7 +91,8 @@ void actor_run(struct actor *a)
         ;
     while (client_result(a->client, &r))
         actor_work_result(a, &r);
-    for (size_t n; a->w->net.link[a->number].up && (n = client_output(a->client, (uint8_t *)out, sizeof out, now_of(a)));)
+    for (size_t n;
+         a->w->net.link[a->number].up && (n = client_output(a->client, (uint8_t *)out, sizeof out, now_of(a)));)
         net_send(&a->w->net, a->number, (const uint8_t *)out, (uint32_t)n);
     connect_if_wanted(a);
     plan_to_wake(a);

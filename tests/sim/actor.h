@@ -42,7 +42,7 @@ struct actor {
     struct prng prng;
     struct client *client; /* NULL: it is dead */
     uint64_t wake_at, think_until, born;
-    bool connecting, quiet; /* quiet: no new work but finishing */
+    bool connecting, quiet, leaving; /* quiet: no new work but finishing */
     unsigned lives;
     struct call call[ACTOR_CALLS];
     struct held held[ACTOR_HELD];
@@ -63,6 +63,8 @@ bool actor_idle(const struct actor *a);
 /* actor_work.c: what to ask next, and what to make of an answer. actor_work: asks one thing; false: nothing to ask
  * now. actor_work_due: when there will be something to ask. */
 bool actor_work(struct actor *a);
+/* actor_take: asks for up to `max` messages of this queue of the history. */
+bool actor_take(struct actor *a, uint32_t queue, uint16_t max);
 uint64_t actor_work_due(const struct actor *a);
 void actor_work_result(struct actor *a, const struct client_result *r);
 

@@ -6,6 +6,7 @@
 
 #include "actor.h"
 #include "body.h"
+#include "byteorder.h"
 #include "mark.h"
 #include "must.h"
 #include "world.h"
@@ -55,9 +56,9 @@ static bool ask(struct actor *a, const struct client_op *op, const struct call *
     uint32_t slot = free_call(a);
     must(slot < ACTOR_CALLS);
     enum leat_status status = client_submit(a->client, op, slot);
-    world_trace(a->w, "c%u %s %s%s%s%s x%u", a->number, frame_op_name(c->op),
-                c->op >= OP_PUT ? "queue " : "", c->op >= OP_PUT ? a->w->history.queues[c->queue].name.text : op->request.name.text,
-                status == LEAT_OK ? "" : " -> ", status == LEAT_OK ? "" : status_name(status), c->count);
+    const char *name = c->op >= OP_PUT ? a->w->history.queues[c->queue].name.text : op->request.name.text;
+    world_trace(a->w, "c%u %s %s x%u%s%s", a->number, frame_op_name(c->op), name, c->count,
+                status == LEAT_OK ? "" : ": ", status == LEAT_OK ? "" : status_name((int)status));
     a->w->operations += c->count ? c->count : 1;
     if (status != LEAT_OK)
         return false;
@@ -162,7 +163,8 @@ static bool ask_take(struct actor *a)
     uint32_t queue = some_queue(a);
     if (queue == HISTORY_NONE || a->held_count >= ACTOR_HELD / 2)
         return false;
-    struct client_op op = {.request = {.op = OP_TAKE, .max = (uint16_t)(1 + prng_below(&a->prng, a->manners.take_batch))}};
+    struct client_op op = {
+        .request = {.op = OP_TAKE, .max = (uint16_t)(1 + prng_below(&a->prng, a->manners.take_batch))}};
     name_queue(a, &op.request, queue);
     if (prng_chance(&a->prng, a->manners.waits))
         op.request.wait = duration_us(PICK(&a->prng, 1000, 50000, 2000000, 20000000));
@@ -171,6 +173,14 @@ static bool ask_take(struct actor *a)
     struct call c = {.op = OP_TAKE, .queue = queue, .asked = world_stamp(a->w)};
     c.length = op.request.time.ns ? op.request.time : a->w->history.queues[queue].attributes.lease;
     return ask(a, &op, &c);
+}
+
+bool actor_take(struct actor *a, uint32_t queue, uint16_t max)
+{
+    struct client_op op = {.request = {.op = OP_TAKE, .max = max, .time = duration_s(30)}};
+    op.request.queue = a->w->history.queues[queue].ref;
+    return ask(a, &op,
+               &(struct call){.op = OP_TAKE, .queue = queue, .asked = world_stamp(a->w), .length = duration_s(30)});
 }
 
 /* Which put these bytes are of, or HISTORY_NONE. */
@@ -210,6 +220,8 @@ static void hold(struct actor *a, uint32_t lease, uint32_t queue, struct duratio
 static void take_result(struct actor *a, const struct call *c, const struct client_result *r)
 {
     world_status(a->w, a->number, c->op, c->queue, r->status);
+    if (a->number == DRAIN_LINK)
+        drain_took(&a->w->drain, r->status);
     if (r->status == LEAT_EMPTY)
         a->think_until = a->w->now + 1000000 + prng_below(&a->prng, 20000000);
     if (r->status != LEAT_OK)
@@ -230,8 +242,8 @@ static void take_result(struct actor *a, const struct call *c, const struct clie
                          (double)c->length.ns / 1e9, (double)m.lease_left.ns / 1e9);
         uint32_t lease = history_deliver(h, &d, world_stamp(a->w));
         a->w->stats.deliveries++;
-        world_trace(a->w, "c%u has message %u of put %u, attempt %u", a->number, h->failed ? 0 : h->leases[lease].message,
-                    d.put, d.attempts);
+        world_trace(a->w, "c%u has message %u of put %u, attempt %u", a->number,
+                    h->failed ? 0 : h->leases[lease].message, d.put, d.attempts);
         if (h->failed)
             return;
         hold(a, lease, c->queue, c->length);
@@ -277,11 +289,9 @@ static bool ask_finish(struct actor *a)
         }
         if (fits) {
             memcpy(receipts[op.count++], h->leases[x.lease].receipt, RECEIPT_BYTES);
-            history_finish(h, &(struct seen_finish){.op = c.op,
-                                                    .lease = x.lease,
-                                                    .client = a->number,
-                                                    .time = op.request.time,
-                                                    .invoked = c.asked});
+            history_finish(
+                h, &(struct seen_finish){
+                       .op = c.op, .lease = x.lease, .client = a->number, .time = op.request.time, .invoked = c.asked});
         }
         if (!fits || goes_on(a, &x))
             a->held[kept++] = x;
@@ -373,7 +383,8 @@ static bool ask_drop(struct actor *a)
     struct client_op op = {.request = {.op = OP_QUEUE_DROP}};
     op.request.name = w->draw.queue[i].name;
     history_drop(&w->history, q->number);
-    q->asked = ask(a, &op, &(struct call){.op = OP_QUEUE_DROP, .queue = i, .first = q->number, .asked = world_stamp(w)});
+    q->asked =
+        ask(a, &op, &(struct call){.op = OP_QUEUE_DROP, .queue = i, .first = q->number, .asked = world_stamp(w)});
     return true;
 }
 
@@ -417,6 +428,8 @@ bool actor_work(struct actor *a)
         return false;
     if (ask_finish(a))
         return true;
+    if (a->number == DRAIN_LINK)
+        return drain_work(&a->w->drain);
     if (a->quiet || a->w->now < a->think_until || a->w->history.failed)
         return false;
     if (a->number == ACTOR_ADMIN && ask_create(a))
@@ -443,7 +456,7 @@ void actor_work_result(struct actor *a, const struct client_result *r)
     struct call *c = &a->call[r->user];
     must(r->user < ACTOR_CALLS && c->open);
     c->open = false;
-    world_trace(a->w, "c%u < %s %s", a->number, frame_op_name(c->op), status_name(r->status));
+    world_trace(a->w, "c%u < %s %s", a->number, frame_op_name(c->op), status_name((int)r->status));
     switch (c->op) {
     case OP_PUT:
         return put_result(a, c, r);

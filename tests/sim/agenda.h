@@ -11,9 +11,7 @@ enum entry_kind {
     ENTRY_PACKET, /* arrives: what = struct packet */
     ENTRY_ACTOR,  /* number: an actor wants to run */
     ENTRY_BROKER, /* the broker wants to run */
-    ENTRY_DISK,   /* a disk operation may be finished */
-    ENTRY_LINK,   /* number: a link changes: opened, cut, flows again */
-    ENTRY_FAULT,  /* number: enum fault: it strikes, or ends */
+    ENTRY_LINK,   /* number: a link changes; detail: how, as net.h says */
 };
 
 struct entry {

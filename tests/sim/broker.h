@@ -24,10 +24,10 @@ struct broker {
     struct disk *disk;
     struct shard *shard; /* NULL: it does not run */
     struct prng prng;
-    uint64_t start_at;  /* when it is started again */
-    uint64_t wake_at;   /* entry of the agenda that counts; UINT64_MAX: none */
+    uint64_t wake_at; /* entry of the agenda that counts; UINT64_MAX: none */
     uint64_t paused_until;
-    bool stopping, reboots; /* reboots: the next start is of a new machine life */
+    bool stopping, flush_failed;
+    bool reboots; /* the next start is of a new machine life */
 
     uint64_t machine_start, boot_origin; /* boot clock = boot_origin + world - machine_start */
     uint64_t wall_offset;
@@ -35,10 +35,9 @@ struct broker {
 
     /* Log time by our own arithmetic. */
     bool opened_before;
-    uint64_t epoch_log, epoch_boot, epoch_wall;
+    uint64_t epoch_world, epoch_log, epoch_boot;
     uint8_t epoch_boot_id[16];
     uint64_t log_at_end; /* the latest that the process that ended can have known */
-    uint64_t acked_block; /* newest block that an answer of class disk came from */
 };
 
 void broker_open(struct broker *b, struct world *w);
@@ -51,6 +50,8 @@ void broker_end(struct broker *b, enum broker_end how, uint64_t start_at);
 void broker_stop(struct broker *b); /* in order: ends by itself, soon */
 void broker_pause(struct broker *b, uint64_t until);
 void broker_step_wall(struct broker *b, int64_t ns);
+/* broker_fail_disk: the `countdown`-th write or flush from now on ends with -EIO. */
+void broker_fail_disk(struct broker *b, enum disk_kind kind, uint32_t countdown);
 
 /* broker_log: log time now, or as far as it was known when the process ended. */
 uint64_t broker_log(const struct broker *b);

@@ -11,13 +11,14 @@ static void check_queue(struct history *h, const struct engine *e, uint32_t numb
         return history_fail(h,
                             "I17: queue %s counts %llu ready, %llu leased, %llu delayed, %llu dead, %llu bytes; "
                             "there are %llu, %llu, %llu, %llu, %llu",
-                            q->name.text, (unsigned long long)q->counters.ready,
-                            (unsigned long long)q->counters.leased, (unsigned long long)q->counters.delayed,
-                            (unsigned long long)q->counters.dead, (unsigned long long)q->counters.bytes,
-                            (unsigned long long)c.ready, (unsigned long long)c.leased, (unsigned long long)c.delayed,
-                            (unsigned long long)c.dead, (unsigned long long)c.bytes);
+                            q->name.text, (unsigned long long)q->counters.ready, (unsigned long long)q->counters.leased,
+                            (unsigned long long)q->counters.delayed, (unsigned long long)q->counters.dead,
+                            (unsigned long long)q->counters.bytes, (unsigned long long)c.ready,
+                            (unsigned long long)c.leased, (unsigned long long)c.delayed, (unsigned long long)c.dead,
+                            (unsigned long long)c.bytes);
     if (q->state == QUEUE_LIVE && c.puts != c.acks + c.dead_letters + c.ready + c.leased + c.delayed)
-        history_fail(h, "I17: of %llu messages of queue %s, %llu were acked, %llu became dead letters, and %llu are left",
+        history_fail(h,
+                     "I17: of %llu messages of queue %s, %llu were acked, %llu became dead letters, and %llu are left",
                      (unsigned long long)c.puts, q->name.text, (unsigned long long)c.acks,
                      (unsigned long long)c.dead_letters, (unsigned long long)(c.ready + c.leased + c.delayed));
 }

@@ -26,8 +26,8 @@ void check_recovered(struct history *h, const struct engine *e)
     }
     qsort(found, n, sizeof *found, compare);
     for (uint32_t i = 0; i < h->n_puts && !h->failed; i++)
-        if (history_needs(h, i) && (n == 0 || !bsearch(&h->messages[h->puts[i].message].id.lsn, found, n,
-                                                       sizeof *found, compare)))
+        if (history_needs(h, i) &&
+            (n == 0 || !bsearch(&h->messages[h->puts[i].message].id.lsn, found, n, sizeof *found, compare)))
             history_fail(h, "S2: recovery lost put %u (block %llu, acknowledged at %.6f s)", i,
                          (unsigned long long)lsn_block(h->messages[h->puts[i].message].id.lsn),
                          (double)h->puts[i].ended.world / 1e9);

@@ -12,6 +12,7 @@ struct drain {
     struct actor actor;
     uint32_t at;       /* queue of the engine that is being emptied */
     bool asked, found; /* a take is under way; one of this round found something */
+    bool over;
     unsigned rounds;
 };
 

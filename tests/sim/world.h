@@ -12,9 +12,11 @@
 #include "actor.h"
 #include "agenda.h"
 #include "broker.h"
+#include "drain.h"
 #include "draw.h"
 #include "history.h"
 #include "net.h"
+#include "strike.h"
 
 enum phase { PHASE_SAFETY, PHASE_LIVENESS, PHASE_DRAIN, PHASE_OVER };
 
@@ -35,8 +37,9 @@ struct world {
     struct broker broker;
     struct history history;
     struct actor actor[DRAW_ACTORS_MAX];
+    struct drain drain;
+    struct strike strike;
     struct known_queue queue[DRAW_QUEUES_MAX];
-    struct prng faults;
     enum phase phase;
     uint64_t now, hash, deadline;
     uint32_t operations, next_crash;
@@ -49,7 +52,7 @@ void world_close(struct world *w);
 
 struct world_options {
     uint64_t seed;
-    uint32_t operations; /* 0: as drawn */
+    uint32_t operations;      /* 0: as drawn */
     uint32_t allowed, forced; /* faults */
     bool trace;
 };
@@ -59,6 +62,8 @@ bool world_run(struct world *w, const struct world_options *o);
 struct stamp world_stamp(const struct world *w);
 /* world_trace: a line for people, with --trace. */
 void world_trace(const struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* world_status: what a client was told; some things a well-behaved one must never hear. */
+void world_status(struct world *w, uint32_t actor, uint8_t op, uint32_t queue, enum leat_status status);
 /* world_note: goes into the hash of the run. */
 void world_note(struct world *w, uint64_t a, uint64_t b);
 
