@@ -39,6 +39,7 @@ void actor_close(struct actor *a)
     if (a->client)
         client_close(a->client);
     a->client = NULL;
+    a->born = UINT64_MAX;
 }
 
 static struct instant now_of(const struct actor *a)
@@ -89,6 +90,8 @@ void actor_run(struct actor *a)
         actor_work_result(a, &r);
     for (unsigned i = 0; i < 4 && actor_work(a); i++)
         ;
+    if (!a->client) /* it chose to go */
+        return;
     while (client_result(a->client, &r))
         actor_work_result(a, &r);
     for (size_t n;

@@ -24,7 +24,8 @@ void check_recovered(struct history *h, const struct engine *e)
         }
         found[n++] = lsn;
     }
-    qsort(found, n, sizeof *found, compare);
+    if (n > 0)
+        qsort(found, n, sizeof *found, compare);
     for (uint32_t i = 0; i < h->n_puts && !h->failed; i++)
         if (history_needs(h, i) &&
             (n == 0 || !bsearch(&h->messages[h->puts[i].message].id.lsn, found, n, sizeof *found, compare)))

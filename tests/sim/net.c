@@ -243,7 +243,6 @@ static void tell_gone(struct net *n, uint32_t link, uint32_t peer, uint8_t kind)
 {
     uint64_t wait = kind == LINK_UDP ? 100000000 + prng_below(&n->prng, 3000000000) : latency(n);
     struct packet *p = packet_new(link, peer, false, 0);
-    p->bytes[0] = 0;
     agenda_add(n->agenda, n->now + wait, ENTRY_PACKET, kind, 0, p);
 }
 

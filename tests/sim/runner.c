@@ -121,14 +121,24 @@ static bool launch(struct run *r, unsigned i)
     return true;
 }
 
+/* A child that did not come to its end: a signal, a broken must(), a sanitizer. */
+static void died(struct slot *s, int status)
+{
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return;
+    s->failed = true;
+    if (WIFSIGNALED(status))
+        snprintf(s->text, sizeof s->text, "it ended by %s", strsignal(WTERMSIG(status)));
+    else
+        snprintf(s->text, sizeof s->text, "it ended with exit code %d", WEXITSTATUS(status));
+}
+
 static void ended(struct run *r, unsigned i, int status)
 {
     struct slot *s = &r->slots[i];
     s->busy = false;
-    if (WIFSIGNALED(status)) {
-        s->failed = true;
-        snprintf(s->text, sizeof s->text, "it ended by %s", strsignal(WTERMSIG(status)));
-    }
+    if (!s->failed)
+        died(s, status);
     if (!s->failed)
         return;
     if (r->sum.failed++ == 0 || s->seed < r->sum.first_failed)
@@ -240,9 +250,8 @@ bool runner_fails(const struct world_options *o, char text[HISTORY_TEXT])
     }
     int status;
     must(waitpid(pid, &status, 0) == pid);
-    bool failed = s->failed || WIFSIGNALED(status);
-    if (WIFSIGNALED(status))
-        snprintf(s->text, sizeof s->text, "it ended by %s", strsignal(WTERMSIG(status)));
+    died(s, status);
+    bool failed = s->failed;
     memcpy(text, s->text, HISTORY_TEXT);
     munmap(s, sizeof *s);
     return failed;

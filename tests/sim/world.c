@@ -167,6 +167,8 @@ static void heal(struct world *w)
     strike_heal(&w->strike);
     for (unsigned i = 0; i < w->draw.actors; i++) {
         w->actor[i].quiet = true;
+        if (!w->actor[i].client) /* it stays dead */
+            w->actor[i].born = UINT64_MAX;
         net_clog(&w->net, i, 0);
         agenda_add(&w->agenda, w->now, ENTRY_ACTOR, i, 0, NULL);
     }
@@ -203,8 +205,12 @@ static void late(struct world *w)
                 return history_fail(&w->history, "L5: c%u waits for the answer to a %s since %.6f s", i,
                                     frame_op_name(a->call[k].op), (double)a->call[k].asked.world / 1e9);
     }
-    history_fail(&w->history, "L5: the end does not come (%s)",
-                 w->phase == PHASE_DRAIN ? "draining" : "clients do not get away");
+    for (unsigned i = 0; i < w->draw.actors; i++)
+        if (w->actor[i].client)
+            return history_fail(&w->history, "L5: c%u does not get away: %u calls, %u messages in its hands, %s", i,
+                                client_pending(w->actor[i].client), w->actor[i].held_count,
+                                client_ready(w->actor[i].client) ? "connected" : "not connected");
+    history_fail(&w->history, "L5: draining does not end");
 }
 
 /* What comes after this event; true when the run is over. */
