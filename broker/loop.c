@@ -108,8 +108,9 @@ static bool ended(struct loop *l, struct instant now, enum exits *code)
     struct broker *b = l->b;
     unsigned stops = signals_stop(b->signals);
     if (stops > 0 && !l->stopping) {
-        shard_stop(b->shard);
+        shard_stop(b->shard); /* there is work again: a step before any sleep */
         l->stopping = true;
+        l->idle_since = now;
         l->stop_by = instant_add(now, duration_s(STOP_S));
     }
     if (stops > 1)
@@ -141,7 +142,8 @@ enum exits loop_run(struct broker *b)
             break;
         if (happened > 0)
             l.idle_since = now;
-        else if (b->config->poll == POLL_ADAPTIVE && instant_since(now, l.idle_since).ns >= patience.ns)
+        else if (l.idle_since.ns != now.ns && b->config->poll == POLL_ADAPTIVE &&
+                 instant_since(now, l.idle_since).ns >= patience.ns)
             sleep_until_woken(&l);
     }
     unwatch(&l);
