@@ -322,10 +322,6 @@ enum config_result config_read(struct config *c, int argc, char *const argv[], c
     result = read_flags(c, argc, argv, NULL, error);
     if (result != CONFIG_READ)
         return result;
-    if (c->local[0] == 0 && (size_t)snprintf(c->local, sizeof c->local, "%s/leat.sock", c->data) >= sizeof c->local) {
-        refuse(error, "option data: the value is longer than %d characters", CONFIG_TEXT_MAX - 11);
-        return CONFIG_BAD_VALUE;
-    }
     return fits_together(c, error) ? CONFIG_READ : CONFIG_BAD_VALUE;
 }
 
