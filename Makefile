@@ -27,7 +27,7 @@ USES_broker         := broker/base broker/wire broker/session broker/queue stora
 USES_client         := broker/base broker/wire
 USES_client/cli     := broker/base broker/wire client
 USES_client/examples := client
-USES_perf           := broker/base
+USES_perf           := broker/base broker/wire client dpdk-port
 USES_perf/micro     := broker/base perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
@@ -35,7 +35,7 @@ USES_tests/lib      := $(ALL_ROOMS) client
 USES_tests/unit     := $(ALL_ROOMS) client perf tests/lib
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client
-USES_tests/e2e      := $(ALL_ROOMS) client
+USES_tests/e2e      := $(ALL_ROOMS) client perf
 
 # What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
 FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell uname -m)-linux-gnu/dpdk \
@@ -75,7 +75,8 @@ EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client
 
 PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cli/*.c),$(B)/leat) \
             $(if $(wildcard tests/sim/*.c),$(B)/leat-sim) \
-            $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits
+            $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits \
+            $(if $(wildcard client/*.c),$(B)/leat-bench)
 
 DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
 
@@ -126,8 +127,12 @@ $(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
 	ar rcs $@ $^
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
+$(B)/prog_null: $(B)/tests/e2e/prog_null.o $(B)/perf/tally.o $(DPDK_OBJS) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
 $(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/perf/ticks.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
+$(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
