@@ -29,7 +29,7 @@ USES_broker         := broker/base broker/wire broker/session broker/queue stora
 USES_client         := broker/base broker/wire
 USES_client/cli     := broker/base broker/wire client
 USES_client/examples := client
-USES_perf           := broker/base
+USES_perf           := broker/base broker/wire client dpdk-port
 USES_perf/micro     := broker/base broker/wire broker/queue perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
@@ -37,7 +37,7 @@ USES_tests/lib      := $(ALL_ROOMS) client
 USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client
-USES_tests/e2e      := $(ALL_ROOMS) client
+USES_tests/e2e      := $(ALL_ROOMS) client perf
 
 # What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
 FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell uname -m)-linux-gnu/dpdk \
@@ -78,7 +78,7 @@ EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client
 PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cli/*.c),$(B)/leat) \
             $(if $(wildcard tests/sim/*.c),$(B)/leat-sim) \
             $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits \
-            $(B)/lease_cycle
+            $(B)/lease_cycle $(if $(wildcard client/*.c),$(B)/leat-bench)
 
 DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
 
@@ -134,6 +134,10 @@ $(B)/limits: $(call objs,$(filter perf/micro/limits%,$(call srcs,perf/micro))) $
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
 $(B)/lease_cycle: $(B)/perf/micro/lease_cycle.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+$(B)/prog_null: $(B)/tests/e2e/prog_null.o $(B)/perf/tally.o $(DPDK_OBJS) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
+$(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_config: $(B)/broker/config.o
 $(B)/test_local: $(DPDK_OBJS)
