@@ -70,8 +70,10 @@ CORE_OBJS   := $(call objs,$(foreach r,$(CORE_ROOMS),$(call srcs,$(r))))
 PORT_OBJS   := $(call objs,$(foreach r,$(PORT_ROOMS),$(call srcs,$(r))))
 MAIN_OBJS   := $(call objs,$(call srcs,broker))
 CLIENT_OBJS := $(call objs,$(call srcs,client) $(call srcs,broker/base) $(call srcs,broker/wire))
-TESTLIB_OBJS := $(call objs,$(call srcs,tests/lib))
+TESTLIB_OBJS := $(filter-out %/fake_disk.o %/log_rig.o,$(call objs,$(call srcs,tests/lib)))
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
+# These run on tests/lib/fake_disk, which fills in disk.h in place of storage/uring.
+FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_journal_% $(B)/test_recovery $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
 E2E_BINS    := $(patsubst tests/e2e/%.c,$(B)/%,$(call srcs,tests/e2e))
 EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client/examples))
 
@@ -120,7 +122,9 @@ $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
 $(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(B)/tests/lib/fake_disk.o
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
-$(UNIT_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
+$(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(B)/tests/lib/fake_disk.o $(B)/tests/lib/log_rig.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS)
+$(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)
 
 # The client's end of the local port; whoever links it adds $(DPDK_LIBS).

@@ -1,0 +1,735 @@
+/* fake_disk.c - see fake_disk.h.
+ *
+ * A file is an array of pages; a page has two halves, what is durable and what is seen, and exists once it was written.
+ * Each write leaves a record (where, how much); when a flush completes, the records of that file that had completed
+ * before it was submitted are promoted, seen to durable, and dropped. A crash walks the records that are left, draws a
+ * fate for each, and makes what is seen equal to what is durable. */
+#include "fake_disk.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "must.h"
+#include "prng.h"
+
+enum { FILES = 512, HANDLES = 1024, OPS = 256, SECTOR = 512, SECTORS = DISK_BLOCK / SECTOR };
+
+struct page {
+    uint8_t durable[DISK_BLOCK], seen[DISK_BLOCK];
+};
+
+struct file {
+    char name[DISK_NAME_MAX]; /* "": free */
+    uint64_t size;
+    struct page **pages;
+    bool *spoiled;
+    bool there;         /* the name is seen */
+    bool there_durable; /* and will be after a power cut, unless ... */
+    bool undecided;     /* ... the directory was changed and not synced */
+};
+
+enum write_state { UNDER_WAY, COMPLETE, LOST };
+
+struct write {
+    uint32_t file;
+    uint64_t offset;
+    uint32_t size;
+    uint8_t state;
+    uint64_t id;
+};
+
+struct op {
+    uint64_t tag, due, id, write; /* write: id of its record */
+    int32_t result;
+    uint32_t file;
+    uint8_t kind;
+    bool durable, create, used;
+    uint64_t horizon; /* flush: covers records that were complete when `completed` stood here */
+};
+
+struct disk {
+    struct fake_disk_config config;
+    struct prng fate, time;
+    uint64_t now, next_id;
+    struct file files[FILES];
+    int32_t handles[HANDLES]; /* file, or -1 */
+    struct write *writes;
+    uint32_t write_count, write_room;
+    struct op ops[OPS];
+    unsigned op_count;
+    struct disk_done done[OPS + 1];
+    unsigned done_head, done_count;
+    uint32_t countdown[3];
+    int32_t failure[3];
+    uint32_t create_failures;
+    uint64_t events, die_at;
+    bool creating;
+    char creating_name[DISK_NAME_MAX];
+    uint64_t creating_size;
+    uint64_t bytes_read;
+    uint32_t listed[FILES];
+    uint32_t listed_count;
+};
+
+/* Counts an event; false when the disk is dead. */
+static bool alive(struct disk *d)
+{
+    if (d->events >= d->die_at)
+        return false;
+    d->events++;
+    return true;
+}
+
+bool fake_disk_dead(const struct disk *d)
+{
+    return d->events >= d->die_at;
+}
+
+uint64_t fake_disk_events(const struct disk *d)
+{
+    return d->events;
+}
+
+void fake_disk_die(struct disk *d, uint64_t events)
+{
+    d->die_at = d->events + events;
+}
+
+/* -- pages -- */
+
+static struct page *page_at(struct file *f, uint64_t offset)
+{
+    return f->pages[offset / DISK_BLOCK];
+}
+
+static struct page *page_make(struct file *f, uint64_t offset)
+{
+    struct page **p = &f->pages[offset / DISK_BLOCK];
+    if (!*p)
+        *p = calloc(1, sizeof **p);
+    must(*p);
+    return *p;
+}
+
+static void file_grow(struct file *f, uint64_t size)
+{
+    uint64_t old = f->size / DISK_BLOCK, pages = (size + DISK_BLOCK - 1) / DISK_BLOCK;
+    if (size <= f->size)
+        return;
+    f->pages = realloc(f->pages, pages * sizeof f->pages[0]);
+    f->spoiled = realloc(f->spoiled, pages * sizeof f->spoiled[0]);
+    must(f->pages && f->spoiled);
+    memset(f->pages + old, 0, (pages - old) * sizeof f->pages[0]);
+    memset(f->spoiled + old, 0, (pages - old) * sizeof f->spoiled[0]);
+    f->size = size;
+}
+
+static void file_free(struct file *f)
+{
+    for (uint64_t i = 0; i < f->size / DISK_BLOCK; i++)
+        free(f->pages[i]);
+    free(f->pages);
+    free(f->spoiled);
+    memset(f, 0, sizeof *f);
+}
+
+static struct file *find(struct disk *d, const char *name)
+{
+    for (uint32_t i = 0; i < FILES; i++)
+        if (d->files[i].there && strcmp(d->files[i].name, name) == 0)
+            return &d->files[i];
+    return NULL;
+}
+
+/* -- run time -- */
+
+static struct file *handle_file(struct disk *d, uint32_t handle)
+{
+    must(handle < HANDLES && d->handles[handle] >= 0);
+    return &d->files[d->handles[handle]];
+}
+
+static void op_write(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
+{
+    uint32_t size = o->result > 0 && (uint32_t)o->result < op->size ? (uint32_t)o->result : op->size;
+    for (uint32_t at = 0; at < size;) {
+        uint32_t in = (uint32_t)((op->offset + at) % DISK_BLOCK), n = DISK_BLOCK - in;
+        n = n < size - at ? n : size - at;
+        memcpy(page_make(f, op->offset + at)->seen + in, (const uint8_t *)op->data + at, n);
+        f->spoiled[(op->offset + at) / DISK_BLOCK] = false;
+        at += n;
+    }
+    if (d->write_count == d->write_room) {
+        d->write_room = d->write_room ? d->write_room * 2 : 64;
+        d->writes = realloc(d->writes, d->write_room * sizeof d->writes[0]);
+        must(d->writes);
+    }
+    o->write = ++d->next_id;
+    d->writes[d->write_count++] = (struct write){
+        .file = (uint32_t)(f - d->files), .offset = op->offset, .size = size, .state = UNDER_WAY, .id = o->write};
+}
+
+static void op_read(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
+{
+    if (o->result < 0)
+        return;
+    for (uint32_t at = 0; at < op->size; at += DISK_BLOCK) {
+        const struct page *p = page_at(f, op->offset + at);
+        if (f->spoiled[(op->offset + at) / DISK_BLOCK]) {
+            o->result = -EIO;
+            return;
+        }
+        if (p)
+            memcpy((uint8_t *)op->data + at, p->seen, DISK_BLOCK);
+        else
+            memset((uint8_t *)op->data + at, 0, DISK_BLOCK);
+    }
+    d->bytes_read += op->size;
+}
+
+/* How long, and what happens to it. */
+static void op_draw(struct disk *d, struct op *o, const struct disk_op *op)
+{
+    uint64_t min = d->config.latency_min.ns, max = d->config.latency_max.ns;
+    o->due = d->now + min + (max > min ? prng_below(&d->time, max - min + 1) : 0);
+    o->result = op->kind == DISK_FLUSH ? 0 : (int32_t)op->size;
+    if (d->countdown[op->kind] > 0 && --d->countdown[op->kind] == 0) {
+        int32_t failure = d->failure[op->kind];
+        o->result = failure < o->result ? failure : o->result;
+        return;
+    }
+    if (op->kind == DISK_WRITE && op->size > SECTOR && prng_chance(&d->fate, d->config.short_percent))
+        o->result = (int32_t)(SECTOR * (1 + prng_below(&d->fate, op->size / SECTOR - 1)));
+}
+
+bool disk_submit(struct disk *d, const struct disk_op *op)
+{
+    struct file *f = handle_file(d, op->file);
+    must(op->kind == DISK_FLUSH || (op->offset | op->size | (uintptr_t)op->data) % DISK_BLOCK == 0);
+    must(op->kind == DISK_FLUSH || (op->size > 0 && op->offset + op->size <= f->size));
+    if (d->op_count + d->done_count >= OPS)
+        return false;
+    unsigned i = 0;
+    while (d->ops[i].used)
+        i++;
+    struct op *o = &d->ops[i];
+    *o = (struct op){.tag = op->tag,
+                     .id = ++d->next_id,
+                     .file = (uint32_t)(f - d->files),
+                     .kind = op->kind,
+                     .durable = op->durable,
+                     .used = true};
+    d->op_count++;
+    if (!alive(d)) {
+        o->result = -EIO;
+        o->kind = DISK_READ; /* no effect */
+        return true;
+    }
+    op_draw(d, o, op);
+    if (op->kind == DISK_WRITE)
+        op_write(d, f, op, o);
+    else if (op->kind == DISK_READ)
+        op_read(d, f, op, o);
+    for (uint32_t w = 0; w < d->write_count && op->kind == DISK_FLUSH; w++)
+        if (d->writes[w].state == COMPLETE && d->writes[w].file == o->file)
+            o->horizon = d->writes[w].id > o->horizon ? d->writes[w].id : o->horizon;
+    return true;
+}
+
+static void promote(struct disk *d, const struct write *w)
+{
+    struct file *f = &d->files[w->file];
+    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
+        struct page *p = page_make(f, at);
+        uint64_t in = at % DISK_BLOCK;
+        memcpy(p->durable + in, p->seen + in, SECTOR);
+    }
+}
+
+/* Every record of the file that the flush covers is promoted, or marked lost when it failed. A record that completed
+ * after the flush was submitted has `fresh` set by its completion being later: compared by the flush's own list. */
+static void flush_done(struct disk *d, const struct op *o)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < d->write_count; i++) {
+        struct write *w = &d->writes[i];
+        bool covered = w->file == o->file && w->state == COMPLETE && w->id <= o->horizon;
+        if (covered && o->result == 0) {
+            promote(d, w);
+            continue;
+        }
+        if (covered)
+            w->state = LOST;
+        d->writes[kept++] = *w;
+    }
+    d->write_count = kept;
+}
+
+static void write_done(struct disk *d, const struct op *o)
+{
+    uint32_t i = 0;
+    while (d->writes[i].id != o->write)
+        i++;
+    if (o->result <= 0)
+        return; /* nobody knows what became of it */
+    if (!o->durable) {
+        /* a new name, so that a flush that was submitted before does not cover it */
+        d->writes[i].id = ++d->next_id;
+        d->writes[i].state = COMPLETE;
+        return;
+    }
+    promote(d, &d->writes[i]);
+    memmove(d->writes + i, d->writes + i + 1, (d->write_count - i - 1) * sizeof d->writes[0]);
+    d->write_count--;
+}
+
+static void complete(struct disk *d, struct op *o)
+{
+    if (o->create) {
+        d->creating = false;
+        if (o->result == 0) {
+            o->result = disk_create(d, d->creating_name, d->creating_size);
+            disk_sync_directory(d);
+        }
+    } else if (!alive(d)) {
+        o->result = -EIO;
+    } else if (o->kind == DISK_FLUSH) {
+        flush_done(d, o);
+    } else if (o->kind == DISK_WRITE) {
+        write_done(d, o);
+    }
+    must(d->done_count <= OPS);
+    d->done[(d->done_head + d->done_count++) % (OPS + 1)] = (struct disk_done){o->tag, o->result};
+    o->used = false;
+    d->op_count--;
+}
+
+/* The one that is due first, or NULL. */
+static struct op *earliest(struct disk *d)
+{
+    struct op *best = NULL;
+    unsigned left = d->op_count;
+    for (unsigned i = 0; left > 0; i++) {
+        struct op *o = &d->ops[i];
+        if (!o->used)
+            continue;
+        left--;
+        if (!best || o->due < best->due || (o->due == best->due && o->id < best->id))
+            best = o;
+    }
+    return best;
+}
+
+void fake_disk_step(struct disk *d, struct instant now)
+{
+    d->now = now.ns > d->now ? now.ns : d->now;
+    for (struct op *o = earliest(d); o && o->due <= d->now; o = earliest(d))
+        complete(d, o);
+}
+
+struct instant fake_disk_next_due(const struct disk *d)
+{
+    struct instant due = INSTANT_NEVER;
+    for (unsigned i = 0; i < OPS && d->op_count > 0; i++)
+        if (d->ops[i].used)
+            due = instant_min(due, (struct instant){d->ops[i].due});
+    return due;
+}
+
+unsigned disk_reap(struct disk *d, struct disk_done *done, unsigned max)
+{
+    unsigned n = 0;
+    while (n < max && d->done_count > 0) {
+        done[n++] = d->done[d->done_head];
+        d->done_head = (d->done_head + 1) % (OPS + 1);
+        d->done_count--;
+    }
+    return n;
+}
+
+void disk_wait(struct disk *d)
+{
+    struct op *o = earliest(d);
+    if (d->done_count == 0 && o)
+        complete(d, o);
+}
+
+struct disk_facts disk_facts(const struct disk *d)
+{
+    return (struct disk_facts){.volatile_cache = !d->config.durable_writes,
+                               .fua = d->config.durable_writes,
+                               .durable_writes = d->config.durable_writes};
+}
+
+/* -- files -- */
+
+int disk_open(struct disk *d, const char *name)
+{
+    struct file *f = find(d, name);
+    if (!f)
+        return -ENOENT;
+    for (int i = 0; i < HANDLES; i++)
+        if (d->handles[i] < 0) {
+            d->handles[i] = (int32_t)(f - d->files);
+            return i;
+        }
+    return -EMFILE;
+}
+
+void disk_close(struct disk *d, uint32_t file)
+{
+    handle_file(d, file);
+    d->handles[file] = -1;
+}
+
+static uint64_t used(const struct disk *d)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < FILES; i++)
+        sum += d->files[i].there ? d->files[i].size : 0;
+    return sum;
+}
+
+int disk_create(struct disk *d, const char *name, uint64_t size)
+{
+    must(strlen(name) < DISK_NAME_MAX);
+    if (!alive(d))
+        return -EIO;
+    struct file *f = find(d, name);
+    uint64_t more = f ? (size > f->size ? size - f->size : 0) : size;
+    if (d->create_failures > 0 && d->create_failures--)
+        return -ENOSPC;
+    if (more > disk_free(d))
+        return -ENOSPC;
+    if (!f) {
+        uint32_t i = 0;
+        while (i < FILES && d->files[i].name[0] != 0)
+            i++;
+        must(i < FILES);
+        f = &d->files[i];
+        snprintf(f->name, sizeof f->name, "%s", name);
+        f->there = f->undecided = true;
+    }
+    file_grow(f, size);
+    return disk_open(d, name);
+}
+
+int disk_remove(struct disk *d, const char *name)
+{
+    if (!alive(d))
+        return -EIO;
+    struct file *f = find(d, name);
+    if (!f)
+        return -ENOENT;
+    f->there = false;
+    f->undecided = true;
+    return 0;
+}
+
+static bool file_is_open(const struct disk *d, uint32_t file)
+{
+    for (uint32_t i = 0; i < HANDLES; i++)
+        if (d->handles[i] == (int32_t)file)
+            return true;
+    for (uint32_t i = 0; i < OPS; i++)
+        if (d->ops[i].used && d->ops[i].file == file)
+            return true;
+    return false;
+}
+
+static void forget_writes(struct disk *d, uint32_t file)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < d->write_count; i++)
+        if (d->writes[i].file != file)
+            d->writes[kept++] = d->writes[i];
+    d->write_count = kept;
+}
+
+static void sweep(struct disk *d)
+{
+    for (uint32_t i = 0; i < FILES; i++) {
+        struct file *f = &d->files[i];
+        if (f->name[0] && !f->there && !f->undecided && !file_is_open(d, i)) {
+            forget_writes(d, i);
+            file_free(f);
+        }
+    }
+}
+
+int disk_sync_directory(struct disk *d)
+{
+    if (!alive(d))
+        return -EIO;
+    for (uint32_t i = 0; i < FILES; i++) {
+        d->files[i].there_durable = d->files[i].there;
+        d->files[i].undecided = false;
+    }
+    sweep(d);
+    return 0;
+}
+
+int64_t disk_size(struct disk *d, uint32_t file)
+{
+    return (int64_t)handle_file(d, file)->size;
+}
+
+bool disk_list(struct disk *d, unsigned i, char name[DISK_NAME_MAX])
+{
+    if (i == 0) {
+        d->listed_count = 0;
+        for (uint32_t f = 0; f < FILES; f++)
+            if (d->files[f].there)
+                d->listed[d->listed_count++] = f;
+    }
+    if (i >= d->listed_count)
+        return false;
+    memcpy(name, d->files[d->listed[i]].name, DISK_NAME_MAX);
+    return true;
+}
+
+uint64_t disk_free(struct disk *d)
+{
+    uint64_t bytes = used(d);
+    if (d->config.capacity == 0)
+        return UINT64_MAX;
+    return bytes < d->config.capacity ? d->config.capacity - bytes : 0;
+}
+
+bool disk_create_start(struct disk *d, const char *name, uint64_t size, uint64_t tag)
+{
+    if (d->creating || d->op_count + d->done_count >= OPS)
+        return false;
+    unsigned i = 0;
+    while (d->ops[i].used)
+        i++;
+    uint64_t max = d->config.latency_max.ns;
+    d->ops[i] = (struct op){.tag = tag, .id = ++d->next_id, .create = true, .used = true, .file = FILES};
+    d->ops[i].due = d->now + max + (max > 0 ? prng_below(&d->time, 8 * max) : 0);
+    d->op_count++;
+    d->creating = true;
+    snprintf(d->creating_name, sizeof d->creating_name, "%s", name);
+    d->creating_size = size;
+    return true;
+}
+
+/* -- the end of the world -- */
+
+enum fate { KEEP, DROP, TORN_SECTORS, TORN_PAGES, PREFIX, ZEROS };
+
+static enum fate draw_fate(struct disk *d, const struct write *w)
+{
+    static const uint8_t table[16] = {KEEP,       KEEP,       KEEP,   KEEP,         DROP,         DROP,
+                                      DROP,       DROP,       PREFIX, TORN_SECTORS, TORN_SECTORS, TORN_SECTORS,
+                                      TORN_PAGES, TORN_PAGES, PREFIX, ZEROS};
+    uint64_t drawn = prng_below(&d->fate, 16);
+    return w->state == LOST ? DROP : (enum fate)table[drawn];
+}
+
+static void decide(struct disk *d, const struct write *w)
+{
+    struct file *f = &d->files[w->file];
+    enum fate fate = draw_fate(d, w);
+    uint64_t cut = fate == PREFIX ? w->offset + prng_below(&d->fate, w->size / SECTOR + 1) * SECTOR : 0;
+    bool keep = false;
+    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
+        struct page *p = page_make(f, at);
+        uint64_t in = at % DISK_BLOCK;
+        if (fate == TORN_SECTORS || ((fate == TORN_PAGES || fate == ZEROS) && (in == 0 || at == w->offset)))
+            keep = prng_chance(&d->fate, 50);
+        if (fate == KEEP || (fate == PREFIX && at < cut) || ((fate == TORN_SECTORS || fate == TORN_PAGES) && keep))
+            memcpy(p->durable + in, p->seen + in, SECTOR);
+        if (fate == ZEROS && keep)
+            memset(p->durable + in, 0, SECTOR);
+    }
+}
+
+static void show_durable(struct disk *d, const struct write *w)
+{
+    struct file *f = &d->files[w->file];
+    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
+        struct page *p = page_make(f, at);
+        memcpy(p->seen + at % DISK_BLOCK, p->durable + at % DISK_BLOCK, SECTOR);
+    }
+}
+
+/* A name that was made or removed and not synced: either way. */
+static void decide_names(struct disk *d)
+{
+    for (uint32_t i = 0; i < FILES; i++) {
+        struct file *f = &d->files[i];
+        if (!f->undecided)
+            continue;
+        f->there = f->there == f->there_durable ? f->there : prng_chance(&d->fate, 50);
+        f->undecided = false;
+        f->there_durable = f->there;
+    }
+    for (uint32_t i = 0; i < FILES; i++)
+        for (uint32_t k = i + 1; k < FILES && d->files[i].there; k++)
+            if (d->files[k].there && strcmp(d->files[i].name, d->files[k].name) == 0)
+                d->files[i].there = d->files[i].there_durable = false;
+}
+
+static void forget_operations(struct disk *d)
+{
+    memset(d->ops, 0, sizeof d->ops);
+    d->op_count = d->done_count = d->done_head = 0;
+    memset(d->countdown, 0, sizeof d->countdown);
+    d->create_failures = 0;
+    d->creating = false;
+    for (uint32_t i = 0; i < HANDLES; i++)
+        d->handles[i] = -1;
+    d->die_at = UINT64_MAX;
+}
+
+/* A file that was growing in the background may have got some of the way. */
+static void decide_creation(struct disk *d)
+{
+    struct file *f = d->creating ? find(d, d->creating_name) : NULL;
+    if (!f || d->creating_size <= f->size || fake_disk_dead(d))
+        return;
+    uint64_t pages = (d->creating_size - f->size) / DISK_BLOCK;
+    file_grow(f, f->size + prng_below(&d->fate, pages + 1) * DISK_BLOCK);
+}
+
+void fake_disk_crash(struct disk *d)
+{
+    decide_creation(d);
+    for (uint32_t i = 0; i < d->write_count; i++)
+        decide(d, &d->writes[i]);
+    for (uint32_t i = 0; i < d->write_count; i++)
+        show_durable(d, &d->writes[i]);
+    d->write_count = 0;
+    decide_names(d);
+    forget_operations(d);
+    sweep(d);
+}
+
+void fake_disk_kill(struct disk *d)
+{
+    decide_creation(d);
+    for (uint32_t i = 0; i < d->write_count; i++)
+        if (d->writes[i].state == UNDER_WAY)
+            d->writes[i].state = COMPLETE;
+    forget_operations(d);
+    sweep(d);
+}
+
+/* -- faults by order -- */
+
+void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int32_t result)
+{
+    d->countdown[kind] = countdown;
+    d->failure[kind] = result;
+}
+
+void fake_disk_create_fail(struct disk *d, uint32_t times)
+{
+    d->create_failures = times;
+}
+
+bool fake_disk_peek(struct disk *d, const char *name, uint64_t offset, void *bytes, uint64_t size)
+{
+    struct file *f = find(d, name);
+    if (!f || offset + size > f->size)
+        return false;
+    for (uint64_t at = 0; at < size; at++) {
+        const struct page *p = page_at(f, offset + at);
+        ((uint8_t *)bytes)[at] = p ? p->durable[(offset + at) % DISK_BLOCK] : 0;
+    }
+    return true;
+}
+
+bool fake_disk_poke(struct disk *d, const char *name, uint64_t offset, const void *bytes, uint64_t size)
+{
+    struct file *f = find(d, name);
+    if (!f || offset + size > f->size)
+        return false;
+    for (uint64_t at = 0; at < size; at++) {
+        struct page *p = page_make(f, offset + at);
+        uint64_t in = (offset + at) % DISK_BLOCK;
+        p->durable[in] = p->seen[in] = ((const uint8_t *)bytes)[at];
+    }
+    return true;
+}
+
+bool fake_disk_spoil(struct disk *d, const char *name, uint64_t offset)
+{
+    struct file *f = find(d, name);
+    if (!f || offset >= f->size)
+        return false;
+    f->spoiled[offset / DISK_BLOCK] = true;
+    return true;
+}
+
+bool fake_disk_cut(struct disk *d, const char *name, uint64_t size)
+{
+    struct file *f = find(d, name);
+    if (!f || size > f->size)
+        return false;
+    for (uint64_t i = size / DISK_BLOCK; i < f->size / DISK_BLOCK; i++) {
+        free(f->pages[i]);
+        f->pages[i] = NULL;
+    }
+    f->size = size;
+    return true;
+}
+
+bool fake_disk_copy(struct disk *d, const char *from, const char *to)
+{
+    struct file *f = find(d, from);
+    int handle = f ? disk_create(d, to, f->size) : -ENOENT;
+    if (handle < 0)
+        return false;
+    disk_sync_directory(d);
+    struct file *copy = handle_file(d, (uint32_t)handle);
+    for (uint64_t i = 0; i < f->size / DISK_BLOCK; i++)
+        if (f->pages[i])
+            memcpy(page_make(copy, i * DISK_BLOCK), f->pages[i], sizeof(struct page));
+    disk_close(d, (uint32_t)handle);
+    return true;
+}
+
+bool fake_disk_lose(struct disk *d, const char *name)
+{
+    return disk_remove(d, name) == 0 && disk_sync_directory(d) == 0;
+}
+
+uint64_t fake_disk_bytes(const struct disk *d)
+{
+    return used(d);
+}
+
+unsigned fake_disk_under_way(const struct disk *d)
+{
+    return d->op_count;
+}
+
+uint64_t fake_disk_bytes_read(const struct disk *d)
+{
+    return d->bytes_read;
+}
+
+/* -- opening -- */
+
+struct disk *fake_disk_open(const struct fake_disk_config *config)
+{
+    struct disk *d = calloc(1, sizeof *d);
+    must(d);
+    d->config = *config;
+    d->fate = prng_seed(config->seed, 1);
+    d->time = prng_seed(config->seed, 2);
+    forget_operations(d);
+    return d;
+}
+
+void fake_disk_close(struct disk *d)
+{
+    for (uint32_t i = 0; i < FILES; i++)
+        if (d->files[i].name[0])
+            file_free(&d->files[i]);
+    free(d->writes);
+    free(d);
+}
