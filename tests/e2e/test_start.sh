@@ -137,6 +137,11 @@ is "and are named" says queues_max
 is "they can grow" start --config "$T/good.conf" --queues-max 20
 is "SIGTERM ends it with 0" ends 0 TERM
 is "--help is the manual" bash -c "'$T/leatd' --help | grep -q -- --session-timeout"
+documented() { # every exit code of the manual stands in the README, in the same words
+    "$T/leatd" --help | sed -n 's/^ *\([0-9][0-9]*\)  \(.*\)/| \1 | \2 |/p' >"$T/out"
+    [ "$(wc -l <"$T/out")" -ge 12 ] && [ -z "$(grep -vxFf README.md "$T/out")" ]
+}
+is "the README has every exit code" documented
 is "--version says one" bash -c "'$T/leatd' --version | grep -qE '^leatd [0-9]+\.[0-9]+\.[0-9]+$'"
 
 # -- DPDK that does not start --
