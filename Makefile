@@ -94,7 +94,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps test unit asan clang tsan tsan-bins tidy clean programs
+.PHONY: all deps run test unit asan clang tsan tsan-bins tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -155,6 +155,12 @@ deps:
 	    else echo "make deps: needs root to install:" $$missing >&2; exit 1; fi; \
 	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing; \
 	fi
+
+# A broker with a durable data directory, TCP, the local port and HTTP. ARGS="--poll spin" adds options.
+run: deps
+	@echo "building into $(B)/"
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs
+	@B=$(B) exec bash broker/run.sh $(ARGS)
 
 unit: programs $(UNIT_BINS)
 	@sh tests/lib/run.sh $(UNIT_BINS)

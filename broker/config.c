@@ -297,8 +297,8 @@ static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
         return refuse(error, "body_max is more than half of block_max");
     if (c->hot_max < (c->depth + 2) * c->block_max)
         return refuse(error, "hot_max is less than depth + 2 times block_max");
-    if (c->disk_max != 0 && c->disk_max < 16 * c->segment_size)
-        return refuse(error, "disk_max is less than 16 times segment_size");
+    if (c->disk_max != 0 && c->disk_max < CONFIG_SEGMENTS_MIN * c->segment_size)
+        return refuse(error, "disk_max is less than %d times segment_size", CONFIG_SEGMENTS_MIN);
     return true;
 }
 

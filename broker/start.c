@@ -107,21 +107,23 @@ static enum exits check_eal(const struct config *c)
     return EXITS_CONFIG;
 }
 
-/* disk_max 0: 16 GiB, or half of what the file system can give, the log that is there included. */
-static uint64_t disk_share(struct disk *d)
+/* disk_max 0: 16 GiB, or half of what the file system can give, the log that is there included; more than half only
+ * where that would be too little to work with. False: even all of it is too little. */
+static bool disk_share(struct disk *d, uint64_t segment_bytes, uint64_t *share)
 {
     char name[DISK_NAME_MAX];
-    uint64_t ours = 0;
+    uint64_t least = CONFIG_SEGMENTS_MIN * segment_bytes, most = (uint64_t)DISK_MAX_GIB << 30, all = disk_free(d);
     for (unsigned i = 0; disk_list(d, i, name); i++) {
         int file = disk_open(d, name);
         if (file < 0)
             continue;
         int64_t size = disk_size(d, (uint32_t)file);
-        ours += size > 0 ? (uint64_t)size : 0;
+        all += size > 0 ? (uint64_t)size : 0;
         disk_close(d, (uint32_t)file);
     }
-    uint64_t half = (disk_free(d) + ours) / 2, most = (uint64_t)DISK_MAX_GIB << 30;
-    return half < most ? half : most;
+    *share = all / 2 < most ? all / 2 : most;
+    *share = *share > least ? *share : least;
+    return all >= least;
 }
 
 static void say_disk(const struct broker *b)
@@ -161,8 +163,11 @@ static enum exits open_shard(struct broker *b, struct shard_config *s)
     struct shard_counters count;
     clock_boot_id(start.boot_id);
     entropy_fill(start.entropy, sizeof start.entropy);
-    if (s->journal.disk_max == 0)
-        s->journal.disk_max = disk_share(b->disk);
+    if (s->journal.disk_max == 0 && !disk_share(b->disk, s->journal.segment_bytes, &s->journal.disk_max)) {
+        start_complain("the file system of %s has too little space: %llu MB are needed for %d times segment_size",
+                       b->config->data, (unsigned long long)s->journal.disk_max >> 20, CONFIG_SEGMENTS_MIN);
+        return EXITS_DISK;
+    }
     enum leat_status status = shard_open(&b->shard, s, b->disk, &start, error);
     if (status != LEAT_OK)
         return refuse(exits_of(status), error);
