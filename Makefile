@@ -29,15 +29,15 @@ USES_broker         := broker/base broker/wire broker/session broker/queue stora
 USES_client         := broker/base broker/wire
 USES_client/cli     := broker/base broker/wire client
 USES_client/examples := client
-USES_perf           := broker/base
-USES_perf/micro     := broker/base perf
+USES_perf           := broker/base broker/wire client dpdk-port
+USES_perf/micro     := broker/base broker/wire broker/queue perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
 USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client
-USES_tests/e2e      := $(ALL_ROOMS) client
+USES_tests/e2e      := $(ALL_ROOMS) client perf
 
 # What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
 FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell uname -m)-linux-gnu/dpdk \
@@ -70,14 +70,17 @@ CORE_OBJS   := $(call objs,$(foreach r,$(CORE_ROOMS),$(call srcs,$(r))))
 PORT_OBJS   := $(call objs,$(foreach r,$(PORT_ROOMS),$(call srcs,$(r))))
 MAIN_OBJS   := $(call objs,$(call srcs,broker))
 CLIENT_OBJS := $(call objs,$(call srcs,client) $(call srcs,broker/base) $(call srcs,broker/wire))
-TESTLIB_OBJS := $(call objs,$(call srcs,tests/lib))
+TESTLIB_OBJS := $(filter-out %/fake_disk.o %/log_rig.o,$(call objs,$(call srcs,tests/lib)))
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
+# These run on tests/lib/fake_disk, which fills in disk.h in place of storage/uring.
+FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_journal_% $(B)/test_recovery $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
 E2E_BINS    := $(patsubst tests/e2e/%.c,$(B)/%,$(call srcs,tests/e2e))
 EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client/examples))
 
 PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cli/*.c),$(B)/leat) \
             $(if $(wildcard tests/sim/*.c),$(B)/leat-sim) \
-            $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits
+            $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits \
+            $(B)/lease_cycle $(if $(wildcard client/*.c),$(B)/leat-bench)
 
 DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
 
@@ -91,7 +94,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps test unit asan clang tsan tsan-bins tidy clean programs
+.PHONY: all deps run test unit asan clang tsan tsan-bins tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -119,7 +122,9 @@ $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
 $(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(B)/tests/lib/fake_disk.o
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
-$(UNIT_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
+$(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(B)/tests/lib/fake_disk.o $(B)/tests/lib/log_rig.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS)
+$(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)
 
 # The client's end of the local port; whoever links it adds $(DPDK_LIBS).
@@ -128,8 +133,15 @@ $(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
 	ar rcs $@ $^
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
-$(B)/limits: $(call objs,$(call srcs,perf/micro)) $(B)/perf/hist.o $(B)/perf/ticks.o $(B)/libleat-core.a
+$(B)/limits: $(call objs,$(filter perf/micro/limits%,$(call srcs,perf/micro))) $(B)/perf/hist.o $(B)/perf/ticks.o \
+             $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
+$(B)/lease_cycle: $(B)/perf/micro/lease_cycle.o $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
+$(B)/prog_null: $(B)/tests/e2e/prog_null.o $(B)/perf/tally.o $(DPDK_OBJS) $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
+$(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_config: $(B)/broker/config.o
 $(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
@@ -144,6 +156,12 @@ deps:
 	    else echo "make deps: needs root to install:" $$missing >&2; exit 1; fi; \
 	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $$missing; \
 	fi
+
+# A broker with a durable data directory, TCP, the local port and HTTP. ARGS="--poll spin" adds options.
+run: deps
+	@echo "building into $(B)/"
+	@$(MAKE) --no-print-directory -j$(shell nproc) programs
+	@B=$(B) exec bash broker/run.sh $(ARGS)
 
 unit: programs $(UNIT_BINS)
 	@sh tests/lib/run.sh $(UNIT_BINS)

@@ -297,8 +297,8 @@ static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
         return refuse(error, "body_max is more than half of block_max");
     if (c->hot_max < (c->depth + 2) * c->block_max)
         return refuse(error, "hot_max is less than depth + 2 times block_max");
-    if (c->disk_max != 0 && c->disk_max < 16 * c->segment_size)
-        return refuse(error, "disk_max is less than 16 times segment_size");
+    if (c->disk_max != 0 && c->disk_max < CONFIG_SEGMENTS_MIN * c->segment_size)
+        return refuse(error, "disk_max is less than %d times segment_size", CONFIG_SEGMENTS_MIN);
     return true;
 }
 
@@ -322,10 +322,6 @@ enum config_result config_read(struct config *c, int argc, char *const argv[], c
     result = read_flags(c, argc, argv, NULL, error);
     if (result != CONFIG_READ)
         return result;
-    if (c->local[0] == 0 && (size_t)snprintf(c->local, sizeof c->local, "%s/leat.sock", c->data) >= sizeof c->local) {
-        refuse(error, "option data: the value is longer than %d characters", CONFIG_TEXT_MAX - 11);
-        return CONFIG_BAD_VALUE;
-    }
     return fits_together(c, error) ? CONFIG_READ : CONFIG_BAD_VALUE;
 }
 

@@ -10,7 +10,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CONFIG_TEXT_MAX = 1024, CONFIG_ERROR_MAX = 2048 };
+enum {
+    CONFIG_TEXT_MAX = 1024,
+    CONFIG_ERROR_MAX = 2048,
+    CONFIG_SEGMENTS_MIN = 16, /* disk_max in segments: puts are refused when the last eight are at stake */
+};
 
 #define GROUP(title)
 #define OPTION(KIND, field, argument, fallback, low, high, help) CONFIG_FIELD_##KIND(field)

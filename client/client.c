@@ -320,6 +320,11 @@ bool client_result(struct client *c, struct client_result *r)
     return true;
 }
 
+bool client_has_result(const struct client *c)
+{
+    return c->done.head != LIST_END;
+}
+
 enum leat_status client_result_entry(const struct client *c, const struct client_result *r, unsigned i,
                                      struct message_id *id)
 {
@@ -348,6 +353,19 @@ static void unlink_queued(struct client *c, const struct call *call)
         c->calls[before].next = call->next;
     if (c->queued.tail == index)
         c->queued.tail = before;
+}
+
+bool client_was_sent(const struct client *c, uint64_t user)
+{
+    for (unsigned i = 0; i < c->calls_count; i++) {
+        const struct call *call = &c->calls[i];
+        if (call->user != user || (call->state != CALL_QUEUED && call->state != CALL_OUT))
+            continue;
+        const struct window_slot *slot = &c->window.slots[call->number % c->window.size];
+        bool left = call->state == CALL_OUT && !call->looking_up && slot->sends > 0;
+        return left || call->covered > 0 || call->repeated;
+    }
+    return false;
 }
 
 bool client_forget(struct client *c, uint64_t user)

@@ -123,6 +123,8 @@ struct client_result {
 /* client_result: the next finished call, in the order of finishing; false if there is none. Valid until the next
  * client_result() or client_close(). */
 bool client_result(struct client *c, struct client_result *r);
+/* client_has_result: whether client_result() would find one. */
+bool client_has_result(const struct client *c);
 /* client_result_entry: the outcome of entry `i` of a batch; for a put that went well also its id (else zeros). */
 enum leat_status client_result_entry(const struct client *c, const struct client_result *r, unsigned i,
                                      struct message_id *id);
@@ -130,6 +132,8 @@ enum leat_status client_result_entry(const struct client *c, const struct client
 /* client_forget: nobody waits for this call any more: its result will not be told. What was not sent yet never will be,
  * the rest may still be executed. False: no such call. */
 bool client_forget(struct client *c, uint64_t user);
+/* client_was_sent: whether this call may have been executed. */
+bool client_was_sent(const struct client *c, uint64_t user);
 
 /* client_bye: no more calls; when those under way are answered, the session ends. client_finished: it has (the answer
  * came), or there was none. */

@@ -37,6 +37,7 @@ static size_t hello(struct client *c, uint8_t *out, struct instant now)
         .session = c->session_open ? c->session : 0,
         .secret = c->session_open ? c->secret : c->nonce,
         .oldest = c->session_open ? c->window.oldest : 1,
+        .answered = c->session_open ? window_answers(&c->window) : 0,
         .window = c->config.window,
         .datagram_max = c->config.datagrams ? c->config.datagram_max : 0,
     };

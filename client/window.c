@@ -155,3 +155,12 @@ struct instant window_next_due(const struct window *w)
         due = instant_min(due, w->slots[__builtin_ctzll(waiting)].due);
     return due;
 }
+
+uint64_t window_answers(const struct window *w)
+{
+    uint64_t bits = 0;
+    for (uint64_t number = w->oldest; number < w->next; number++)
+        if (!(w->open >> number % w->size & 1))
+            bits |= 1ull << (number - w->oldest);
+    return bits;
+}

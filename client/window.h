@@ -52,6 +52,9 @@ struct window_slot *window_find(struct window *w, uint64_t number);
 void window_answered(struct window *w, struct window_slot *slot, struct instant now);
 void window_parked(struct window *w, struct window_slot *slot, struct instant now, struct instant due);
 
+/* window_answers: bit i: the number oldest + i has been given and answered. */
+uint64_t window_answers(const struct window *w);
+
 /* window_resend_from: everything unanswered from `number` on is to be sent again. window_resend: this one. */
 void window_resend_from(struct window *w, uint64_t number);
 void window_resend(struct window *w, struct window_slot *slot);

@@ -15,7 +15,7 @@ enum leat_status survey_open(struct survey *s, struct mailbox *shard, struct mai
     s->all_queues = calloc(queues_max ? queues_max : 1, sizeof *s->all_queues);
     if (!s->all_queues)
         return LEAT_NO_MEMORY;
-    s->pulse = (struct letter){.kind = LETTER_COUNTERS, .counters = &s->pulse_counters};
+    s->pulse = (struct letter){.kind = LETTER_QUEUES}; /* no queue has this number: the cheapest letter to answer */
     s->counters = (struct letter){.kind = LETTER_COUNTERS, .counters = &s->metrics.shard};
     s->ports = (struct letter){.kind = LETTER_PORTS, .ports = &s->metrics.ports};
     s->queues = (struct letter){.kind = LETTER_QUEUES, .queues = s->letter_queues};
@@ -41,6 +41,7 @@ void survey_ask(struct survey *s, enum question q)
         return;
     s->asked[q] = true;
     if (q == PULSE) {
+        s->pulse.from = UINT32_MAX;
         post(s->shard, &s->pulse);
         return;
     }

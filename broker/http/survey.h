@@ -20,7 +20,6 @@ enum question { PULSE, SNAPSHOT, QUESTIONS };
 struct survey {
     struct mailbox *shard, *program;
     struct letter pulse, counters, ports, queues;
-    struct shard_counters pulse_counters;
     struct reply_stat letter_queues[LETTER_QUEUES_MAX];
     struct metrics metrics; /* of the newest snapshot that is complete */
     struct reply_stat *all_queues;

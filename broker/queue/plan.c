@@ -8,10 +8,17 @@
 #include "crc32c.h"
 #include "mark.h"
 
-static void begin(struct fact *f, uint8_t kind)
+/* All of a fact but its own part, which the caller sets as a whole: a fact is 256 bytes, and most of them are never
+ * looked at. */
+static void begin(struct fact *f, uint8_t kind, struct instant at)
 {
-    memset(f, 0, sizeof *f);
     f->kind = kind;
+    f->entry = 0;
+    f->session = 0;
+    f->number = 0;
+    f->at = at;
+    f->lsn = LSN_NONE;
+    f->place = 0;
 }
 
 static bool same_attributes(const struct queue_attributes *a, const struct queue_attributes *b)
@@ -31,7 +38,7 @@ enum leat_status plan_queue_create(const struct engine *e, const struct plan_lim
     if (wanted.lease.ns < l->lease_min.ns || wanted.lease.ns > l->lease_max.ns || wanted.delay.ns > l->delay_max.ns ||
         wanted.body_max > l->body_max)
         return LEAT_BAD_VALUE;
-    begin(f, 0);
+    begin(f, 0, INSTANT_ZERO);
     uint32_t number = engine_find(e, &r->name);
     if (number != SLAB_NONE)
         return same_attributes(&engine_queue_at(e, number)->attributes, &wanted) ? LEAT_OK : LEAT_QUEUE_EXISTS;
@@ -60,8 +67,8 @@ enum leat_status plan_queue_drop(const struct engine *e, const struct request *r
         return LEAT_NO_QUEUE;
     if (engine_queue_at(e, number)->sources > 0)
         return LEAT_QUEUE_IN_USE;
-    begin(f, FACT_QUEUE_DROPPED);
-    f->queue.number = number;
+    begin(f, FACT_QUEUE_DROPPED, INSTANT_ZERO);
+    f->queue = (struct fact_queue){.number = number};
     return LEAT_OK;
 }
 
@@ -84,8 +91,7 @@ enum leat_status plan_put(const struct engine *e, const struct plan_limits *l, s
         return LEAT_LEASES_FULL;
     if (delay.ns == 0 && !ready_has_room(&q->ready, &e->chunks, now))
         return LEAT_READY_FULL;
-    begin(f, FACT_PUT);
-    f->at = now;
+    begin(f, FACT_PUT, now);
     f->put = (struct fact_put){.queue = ref.number,
                                .slot = slot,
                                .due = delay.ns > 0 ? instant_add(now, delay) : INSTANT_ZERO,
@@ -121,8 +127,7 @@ enum leat_status plan_take(const struct engine *e, const struct plan_limits *l, 
         if (slot == SLAB_NONE)
             return LEAT_LEASES_FULL;
     }
-    begin(f, FACT_LEASED);
-    f->at = now;
+    begin(f, FACT_LEASED, now);
     bool fresh = slot == e->slots.used;
     f->leased = (struct fact_leased){.queue = ref.number,
                                      .slot = slot,
@@ -138,7 +143,7 @@ static enum leat_status resolve(const struct engine *e, const struct plan_limits
                                 const uint8_t bytes[RECEIPT_BYTES], struct receipt *receipt,
                                 const struct message **found)
 {
-    if (!receipt_decode(receipt, bytes) || receipt->hash != receipt_hash(receipt, l->key))
+    if (!receipt_open(receipt, bytes, l->key))
         return LEAT_BAD_RECEIPT;
     if (receipt->slot >= e->slots.used || receipt->incarnation != ref.incarnation)
         return LEAT_STALE_RECEIPT;
@@ -179,10 +184,8 @@ enum leat_status plan_finish(const struct engine *e, const struct plan_limits *l
     enum leat_status status = resolve(e, l, ref, bytes, &receipt, &m);
     if (status != LEAT_OK)
         return status;
-    begin(f, FACT_ACKED);
-    f->at = now;
-    f->slot.slot = receipt.slot;
-    f->slot.generation = m->generation;
+    begin(f, FACT_ACKED, now);
+    f->slot = (struct fact_slot){.slot = receipt.slot, .generation = m->generation};
     if (op == OP_ACK)
         return LEAT_OK;
     if (m->state != MESSAGE_LEASED || m->due.ns <= now.ns) {
@@ -208,6 +211,27 @@ enum leat_status plan_finish(const struct engine *e, const struct plan_limits *l
     return LEAT_OK;
 }
 
+void plan_ahead(const struct engine *e, const uint8_t *const receipts[], uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = receipt_slot(receipts[i]);
+        if (slot >= e->slots.used)
+            continue;
+        __builtin_prefetch(engine_message_at(e, slot), 1);
+        wheel_prefetch(&e->wheel, slot);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = receipt_slot(receipts[i]);
+        if (slot >= e->slots.used)
+            continue;
+        const struct message *m = engine_message_at(e, slot);
+        if (m->previous < e->slots.used)
+            __builtin_prefetch(engine_message_at(e, m->previous), 1);
+        if (m->next < e->slots.used)
+            __builtin_prefetch(engine_message_at(e, m->next), 1);
+    }
+}
+
 bool plan_due(const struct engine *e, uint32_t slot, struct instant now, struct fact *f, struct instant *again)
 {
     *again = INSTANT_NEVER;
@@ -221,10 +245,8 @@ bool plan_due(const struct engine *e, uint32_t slot, struct instant now, struct 
     }
     if (engine_queue_at(e, m->queue)->state != QUEUE_LIVE)
         return false;
-    begin(f, m->state == MESSAGE_LEASED ? FACT_EXPIRED : FACT_RIPENED);
-    f->at = now;
-    f->slot.slot = slot;
-    f->slot.generation = m->generation;
+    begin(f, m->state == MESSAGE_LEASED ? FACT_EXPIRED : FACT_RIPENED, now);
+    f->slot = (struct fact_slot){.slot = slot, .generation = m->generation};
     if (m->state == MESSAGE_LEASED && spent(e, m))
         plan_spent(e, m, f);
     return true;
@@ -236,8 +258,8 @@ bool plan_reap(const struct engine *e, uint32_t number, struct fact *f)
         return false;
     const struct queue_counters *c = &engine_queue_at(e, number)->counters;
     uint64_t left = c->ready + c->leased + c->delayed + c->dead;
-    begin(f, FACT_REAPED);
-    f->queue.number = number;
+    begin(f, FACT_REAPED, INSTANT_ZERO);
+    f->queue = (struct fact_queue){.number = number};
     f->queue.count = left < APPLY_REAP_MAX ? (uint32_t)left : APPLY_REAP_MAX;
     return true;
 }

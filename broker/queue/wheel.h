@@ -38,6 +38,12 @@ void wheel_clear(struct wheel *w, struct instant start);
  * nothing. */
 void wheel_arm(struct wheel *w, uint32_t slot, struct instant due);
 
+/* wheel_prefetch: this slot will be armed soon. */
+static inline void wheel_prefetch(const struct wheel *w, uint32_t slot)
+{
+    __builtin_prefetch(slab_at(&w->nodes, slot), 1);
+}
+
 /* wheel_fire: takes out one entry whose time has come and gives its slot; SLAB_NONE when there is none. The caller
  * looks whether the slot's own due time has come, and arms it again if not. */
 uint32_t wheel_fire(struct wheel *w, struct instant now);

@@ -125,19 +125,35 @@ static void skip_answered(struct session *s)
         s->next++;
 }
 
-bool session_resume(struct session *s, uint64_t oldest)
+/* What the client has the answer of does not come again, so nobody need remember what it was. */
+static void note_answered(struct session *s, uint64_t number)
+{
+    struct session_slot *slot = slot_write(s, number);
+    if (number < s->next || slot->number > number)
+        return;
+    if (slot->number < number)
+        memset(slot, 0, sizeof *slot);
+    slot->number = number;
+    slot->answered = 1;
+}
+
+bool session_resume(struct session *s, uint64_t oldest, uint64_t answered)
 {
     if (oldest == 0 || oldest > UINT64_MAX - WINDOW_MAX)
         return false;
     for (unsigned i = 0; i < s->window; i++)
         if (s->slots[i].number >= oldest + s->window)
             return false; /* it could not have sent that one without the answers it says it lacks */
-    if (s->next != 0)
-        return oldest <= s->next;
-    /* After a restart: all from `oldest` on comes again, in order; each slot knows what it has seen. */
-    s->next = oldest;
+    if (s->next == 0)
+        mark(session_resumed_after_restart);
+    /* After a restart next is 0: all that is unanswered from `oldest` on comes again, and each slot knows what it has
+     * seen. Else next lies behind all of it already, unless a late hello of another day was believed before. */
+    if (s->next < oldest)
+        s->next = oldest;
+    for (unsigned i = 0; i < s->window; i++)
+        if (answered >> i & 1)
+            note_answered(s, oldest + i);
     skip_answered(s);
-    mark(session_resumed_after_restart);
     return true;
 }
 

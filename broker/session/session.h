@@ -80,9 +80,10 @@ struct session *session_write(struct session_table *t, uint32_t handle);
 bool session_sound(const struct session_table *t);
 /* session_restarted: after replay, every live session waits for its client's session_resume(). */
 void session_restarted(struct session_table *t);
-/* session_resume: the client has no answer from `oldest` on and will send from there. False: not possible with what it
+/* session_resume: the client has every answer before `oldest`, and of those behind it the ones whose bit is set in
+ * `answered` (bit i: oldest + i); it will send the others again, in order. False: not possible with what it
  * was answered before. */
-bool session_resume(struct session *s, uint64_t oldest);
+bool session_resume(struct session *s, uint64_t oldest, uint64_t answered);
 
 enum session_verdict session_arrive(const struct session *s, uint64_t number);
 uint16_t session_done(const struct session *s, uint64_t number);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "desk.h"
 #include "must.h"
 #include "session.h"
 
@@ -26,19 +27,30 @@ void budget_add(struct budget *b, const char *what, uint64_t bytes)
 
 void budget_shard(struct budget *b, const struct shard_config *c)
 {
+    enum { AND_ITS_IMAGE = 2 }; /* slab.h: while a checkpoint is read, what changes is put aside */
     const struct engine_capacity *e = &c->engine;
-    /* A queue, and its place in the table of names. */
-    budget_add(b, "queues (queues_max)", (uint64_t)e->queues * (sizeof(struct queue) + 4 * NAME_CELL_BYTES));
+    uint64_t places = (uint64_t)c->sessions * c->window;
+    /* A queue; its place in the table of names, its line of parked takes, its entry among the wanted. */
+    budget_add(b, "queues (queues_max)",
+               (uint64_t)e->queues * (sizeof(struct queue) * AND_ITS_IMAGE + 4 * NAME_CELL_BYTES +
+                                      sizeof(struct desk_list) + sizeof(uint32_t) + 1));
     /* A leased, delayed, returned or dead message: its slot, and its entry in the wheel. */
-    budget_add(b, "leases (leases_max)", (uint64_t)e->slots * (sizeof(struct message) + WHEEL_NODE_BYTES));
+    budget_add(b, "leases (leases_max)",
+               (uint64_t)e->slots * (sizeof(struct message) * AND_ITS_IMAGE + WHEEL_NODE_BYTES));
     /* Ready messages, 62 to a kilobyte. */
-    budget_add(b, "ready messages (ready_max)", (uint64_t)e->ready_chunks * READY_CHUNK_BYTES);
-    /* A session keeps its last answers, whatever its window. */
-    budget_add(b, "sessions (sessions_max)", (uint64_t)c->sessions * sizeof(struct session));
+    budget_add(b, "ready messages (ready_max)", (uint64_t)e->ready_chunks * READY_CHUNK_BYTES * AND_ITS_IMAGE);
+    /* A session keeps its last answers, whatever its window; the desk knows where its client is. */
+    budget_add(b, "sessions (sessions_max)",
+               (uint64_t)c->sessions *
+                   (sizeof(struct session) * AND_ITS_IMAGE + sizeof(struct desk_session) + WHEEL_NODE_BYTES));
+    /* A place for every request that can be unanswered. */
+    budget_add(b, "requests (sessions_max * window)", places * (sizeof(struct desk_place) + WHEEL_NODE_BYTES));
     /* The newest blocks; those in flight and the open one are among them. */
     budget_add(b, "newest log (hot_max)", c->journal.hot_bytes);
     /* Large requests while they arrive, large answers, bodies on their way from the disk. */
     budget_add(b, "buffers (buffer_max)", c->buffer_max);
+    /* What does not depend on any option: the ring of lease names, one whole answer, pieces of checkpoints. */
+    budget_add(b, "fixed parts of the shard", 24u << 20);
 }
 
 uint64_t budget_total(const struct budget *b)

@@ -1,8 +1,9 @@
 /* budget.h - the memory that a broker may come to need, as one sum with a name for every term.
  *
  * All of it is reserved at start and touched as it is used; so the sum is what resident memory can grow to when every
- * limit is reached at once. A broker refuses to start when that is above memory_max, rather than be killed at its
- * busiest hour. Units: bytes. Failure: budget_fits() says one sentence with the terms. Thread: any (plain values). */
+ * limit is reached at once, in the middle of a checkpoint. A broker refuses to start when that is above memory_max,
+ * rather than be killed at its busiest hour. Units: bytes. Failure: budget_fits() says one sentence with the terms.
+ * Thread: any (plain values). */
 #ifndef LEAT_SHARD_BUDGET_H
 #define LEAT_SHARD_BUDGET_H
 

@@ -111,7 +111,7 @@ static enum leat_status stage_session_resume(struct shard *s, const struct reque
         mark(resume_of_unknown_session);
         return LEAT_SESSION_EXPIRED;
     }
-    if (!session_resume(session, h->oldest))
+    if (!session_resume(session, h->oldest, h->answered))
         return LEAT_BAD_VALUE;
     if (desk_session(&s->desk, session->handle)->attached)
         mark(session_moved);

@@ -3,7 +3,7 @@
  * `min_body` is the fewest bytes after the operation header; `max_count` the most entries (0: the operation has none).
  * Codes travel: never change or reuse one. Expanded into the enum, the decoder's bounds, metric names and the fuzz
  * dictionary. No include guard: expanded many times. */
-OP(HELLO, hello, 1, 32, 0, "open or resume a session")
+OP(HELLO, hello, 1, 40, 0, "open or resume a session")
 OP(PING, ping, 2, 0, 0, "keep a session alive")
 OP(BYE, bye, 3, 0, 0, "end a session")
 OP(QUEUE_CREATE, queue_create, 16, 208, 0, "create a queue")

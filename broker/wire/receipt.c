@@ -37,7 +37,8 @@ void receipt_id_encode(uint8_t out[MESSAGE_ID_BYTES], const struct message_id *i
     memcpy(out, big, MESSAGE_ID_BYTES);
 }
 
-bool receipt_id_decode(struct message_id *id, const uint8_t in[MESSAGE_ID_BYTES])
+/* All but the check; *check is what stands there. */
+static bool unpack_id(struct message_id *id, uint16_t *check, const uint8_t in[MESSAGE_ID_BYTES])
 {
     uint64_t big[2];
     memcpy(big, in, MESSAGE_ID_BYTES);
@@ -49,7 +50,14 @@ bool receipt_id_decode(struct message_id *id, const uint8_t in[MESSAGE_ID_BYTES]
     uint64_t block = (high >> 16 & 0xffff) << 32 | (high & 0xfff) << 20 | (low >> 42 & 0xfffff);
     id->lsn = lsn_make(block, (uint32_t)(low >> 26 & 0xffff));
     id->cell = (uint16_t)(low & 0x3ff);
-    return (uint16_t)(low >> 10) == id_check(id);
+    *check = (uint16_t)(low >> 10);
+    return true;
+}
+
+bool receipt_id_decode(struct message_id *id, const uint8_t in[MESSAGE_ID_BYTES])
+{
+    uint16_t check;
+    return unpack_id(id, &check, in) && check == id_check(id);
 }
 
 void receipt_id_text(char out[MESSAGE_ID_TEXT], const struct message_id *id)
@@ -118,16 +126,31 @@ void receipt_encode(uint8_t out[RECEIPT_BYTES], const struct receipt *r)
     le64_put(out + 32, r->hash);
 }
 
-bool receipt_decode(struct receipt *r, const uint8_t in[RECEIPT_BYTES])
+static void decode_lease(struct receipt *r, const uint8_t in[RECEIPT_BYTES])
 {
-    if (!receipt_id_decode(&r->id, in))
-        return false;
     r->slot = le32_get(in + 16);
     r->generation = le32_get(in + 20);
     r->epoch = le32_get(in + 24);
     r->incarnation = le32_get(in + 28);
     r->hash = le64_get(in + 32);
-    return true;
+}
+
+bool receipt_decode(struct receipt *r, const uint8_t in[RECEIPT_BYTES])
+{
+    decode_lease(r, in);
+    return receipt_id_decode(&r->id, in);
+}
+
+bool receipt_open(struct receipt *r, const uint8_t in[RECEIPT_BYTES], const uint8_t key[16])
+{
+    uint16_t check;
+    decode_lease(r, in);
+    return r->hash == hash_keyed(key, in, RECEIPT_BYTES - 8) && unpack_id(&r->id, &check, in);
+}
+
+uint32_t receipt_slot(const uint8_t in[RECEIPT_BYTES])
+{
+    return le32_get(in + 16);
 }
 
 void receipt_text(char out[RECEIPT_TEXT], const uint8_t in[RECEIPT_BYTES])

@@ -46,6 +46,12 @@ bool receipt_id_parse(struct message_id *id, const char *text);
 /* receipt_hash: what `hash` must be under the broker's key (16 bytes, kept in the manifest). */
 uint64_t receipt_hash(const struct receipt *r, const uint8_t key[16]);
 
+/* receipt_open: decodes bytes that must carry the right hash; false: not a receipt of ours. The hash covers the check
+ * bits, so that nothing is computed twice: this is the way of every ack. */
+bool receipt_open(struct receipt *r, const uint8_t in[RECEIPT_BYTES], const uint8_t key[16]);
+/* receipt_slot: of bytes that nobody has looked at yet. */
+uint32_t receipt_slot(const uint8_t in[RECEIPT_BYTES]);
+
 void receipt_encode(uint8_t out[RECEIPT_BYTES], const struct receipt *r);
 bool receipt_decode(struct receipt *r, const uint8_t in[RECEIPT_BYTES]);
 void receipt_text(char out[RECEIPT_TEXT], const uint8_t in[RECEIPT_BYTES]);

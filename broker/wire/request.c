@@ -71,6 +71,7 @@ static enum leat_status decode_hello(struct request *r, struct reader in)
     if (read_u16(&in) != 0)
         return LEAT_BAD_OP;
     h->datagram_max = read_u32(&in);
+    h->answered = read_u64(&in);
     if (h->version_min > h->version_max || h->window < WINDOW_MIN || h->window > WINDOW_MAX)
         return LEAT_BAD_VALUE;
     if (h->version_min > PROTOCOL_VERSION || h->version_max < PROTOCOL_VERSION)
@@ -242,6 +243,7 @@ static void encode_hello(struct writer *w, const struct request_hello *h)
     write_u16(w, h->window);
     write_u16(w, 0);
     write_u32(w, h->datagram_max);
+    write_u64(w, h->answered);
 }
 
 uint32_t request_encode(uint8_t *out, const struct request *r)

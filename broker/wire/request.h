@@ -27,6 +27,7 @@ struct request_hello {
     uint32_t session;      /* 0: open a new one, else resume */
     uint64_t secret;       /* resume: as given by the first hello */
     uint64_t oldest;       /* resume: oldest request number without an answer, = next number if none */
+    uint64_t answered;     /* resume: bit i: the client has the answer of oldest + i and will not send it again */
     uint16_t window;       /* wanted, WINDOW_MIN..WINDOW_MAX */
     uint32_t datagram_max; /* largest datagram payload that the client can take; 0 on streams */
 };

@@ -309,12 +309,13 @@ static void hello(struct fake_broker *b, const struct request *r)
 {
     const struct request_hello *h = &r->hello;
     b->hellos++;
-    struct session *s = h->session ? session_find(&b->sessions, h->session) : session_find(&b->sessions, b->session);
+    struct session *s = h->session ? session_write(&b->sessions, h->session) : session_write(&b->sessions, b->session);
     if (!h->session && s && s->secret != h->secret)
         s = NULL;
     enum leat_status status = b->refuse_hello;
     if (status == LEAT_OK && h->session)
-        status = s && s->secret == h->secret && session_resume(s, h->oldest) ? LEAT_OK : LEAT_SESSION_EXPIRED;
+        status =
+            s && s->secret == h->secret && session_resume(s, h->oldest, h->answered) ? LEAT_OK : LEAT_SESSION_EXPIRED;
     if (status != LEAT_OK) {
         answer_status(b, OP_HELLO, r->number, status);
         return;
@@ -345,7 +346,7 @@ static void request(struct fake_broker *b, uint32_t session, const struct frame_
 {
     struct request r;
     must(request_decode(&r, op) == LEAT_OK);
-    struct session *s = session_find(&b->sessions, session);
+    struct session *s = session_write(&b->sessions, session);
     if (r.op == OP_HELLO) {
         hello(b, &r);
     } else if (!s) {
@@ -421,7 +422,7 @@ void fake_broker_restart(struct fake_broker *b)
 
 void fake_broker_forget(struct fake_broker *b)
 {
-    struct session *s = session_find(&b->sessions, b->session);
+    struct session *s = session_write(&b->sessions, b->session);
     if (s)
         session_end(&b->sessions, b->session);
     b->out_size = 0;

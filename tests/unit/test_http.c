@@ -26,8 +26,10 @@ struct fake {
 
 static void answer_queues(struct fake *f, struct letter *l)
 {
-    f->queue_letters++;
     l->count = 0;
+    if (l->from == UINT32_MAX)
+        return; /* a pulse */
+    f->queue_letters++;
     while (l->from < QUEUES && l->count < LETTER_QUEUES_MAX) {
         struct reply_stat *q = &l->queues[l->count++];
         *q = (struct reply_stat){.ready = l->from};

@@ -1,4 +1,4 @@
-/* test_journal_disk.c - the journal on a real file system: append, close, open again, read back, go on. */
+/* test_log_on_disk.c - the journal on a real file system: append, close, open again, read back, go on. */
 #include <unistd.h>
 
 #include "disk_uring.h"

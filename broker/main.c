@@ -1,0 +1,71 @@
+/* main.c - leatd: read the options, put the broker together, run it, take it apart.
+ *
+ *     config.c   what was asked for           start.c   the parts, in order
+ *     exits.c    how it ends                  loop.c    one iteration after the other, and sleep
+ *
+ * This room, floor 6 of the house, is the only one that knows all the others. */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "exits.h"
+#include "loop.h"
+#include "start.h"
+#include "version.h"
+
+static void on_abort(int number)
+{
+    (void)number;
+    _exit(EXITS_BUG);
+}
+
+/* must() ends in abort(). Where nobody collects core dumps, scripts get the documented code instead of a signal. */
+static void document_bugs(void)
+{
+    struct rlimit core;
+    if (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0)
+        signal(SIGABRT, on_abort);
+}
+
+static enum exits run(const struct config *c)
+{
+    struct broker b;
+    enum exits code = start_broker(&b, c);
+    if (code != EXITS_OK) {
+        start_undo(&b);
+        return code;
+    }
+    puts("leatd ready");
+    code = loop_run(&b);
+    if (code == EXITS_OK)
+        start_undo(&b); /* else a disk that hangs would keep us */
+    return code;
+}
+
+int main(int argc, char *argv[])
+{
+    static struct config config;
+    char error[CONFIG_ERROR_MAX];
+    signals_block(); /* before any thread exists */
+    document_bugs();
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    switch (config_read(&config, argc, argv, error)) {
+    case CONFIG_HELP:
+        config_help(stdout);
+        return EXITS_OK;
+    case CONFIG_VERSION:
+        puts("leatd " LEAT_VERSION);
+        return EXITS_OK;
+    case CONFIG_BAD_USAGE:
+        start_complain("%s", error);
+        return EXITS_USAGE;
+    case CONFIG_BAD_VALUE:
+        start_complain("%s", error);
+        return EXITS_CONFIG;
+    case CONFIG_READ:
+        break;
+    }
+    return (int)run(&config);
+}

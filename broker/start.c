@@ -1,0 +1,312 @@
+/* start.c - from options to a broker: first what can be refused without touching anything, then the data directory,
+ * then the log (which is read again from its newest checkpoint on), last the doors to the world, so that nobody is let
+ * in before there is something behind the door.
+ *
+ * The local port is a door that may be missing: where DPDK does not start, that is said, and TCP serves alone. */
+#include "start.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "budget.h"
+#include "clock.h"
+#include "cores.h"
+#include "disk_uring.h"
+#include "eal.h"
+#include "entropy.h"
+#include "lockfile.h"
+#include "tcp_uring.h"
+
+enum {
+    EAL_MEMORY_MB = 256,      /* 165 KiB a local client, 1024 of them, and buffers */
+    REST_BYTES = 48 << 20,    /* program, libraries, io_uring, tables of the TCP port */
+    TCP_POOL_BYTES = 8 << 20, /* its receive buffers: 512 of 16 KiB */
+    DISK_MAX_GIB = 16,        /* what disk_max 0 means at most */
+    EAL_TEXT = 2048,
+    EAL_WORDS = 48, /* to look at arguments before they are used */
+};
+
+void start_complain(const char *format, ...)
+{
+    va_list list;
+    fputs("leatd: ", stderr);
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputc('\n', stderr);
+}
+
+static enum exits refuse(enum exits code, const char *sentence)
+{
+    start_complain("%s", sentence);
+    return code;
+}
+
+/* As many descriptors as we may have: a connection is one, a local client nine. */
+static void raise_descriptors(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+        r.rlim_cur = r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+}
+
+static void shard_options(struct shard_config *s, const struct config *c)
+{
+    shard_defaults(s);
+    s->cell = (uint16_t)c->cell;
+    s->engine.queues = (uint32_t)c->queues_max;
+    s->engine.slots = (uint32_t)c->leases_max;
+    s->engine.ready_chunks = budget_chunks(c->ready_max, c->queues_max);
+    s->sessions = (uint32_t)c->sessions_max;
+    s->window = (uint16_t)c->window;
+    s->body_max = (uint32_t)c->body_max;
+    s->durability = c->durability == DURABILITY_MEMORY ? CLASS_MEMORY : CLASS_DISK;
+    s->session_timeout.ns = c->session_timeout;
+    s->lease_min.ns = c->lease_min;
+    s->lease_max.ns = c->lease_max;
+    s->delay_max.ns = c->delay_max;
+    s->wait_max.ns = c->wait_max;
+    s->buffer_max = c->buffer_max;
+    s->checkpoint_bytes = c->checkpoint_every;
+    s->journal.segment_bytes = c->segment_size;
+    s->journal.block_bytes_max = (uint32_t)c->block_max;
+    s->journal.depth = (uint32_t)c->depth;
+    s->journal.hot_bytes = c->hot_max;
+    s->journal.disk_max = c->disk_max;
+    s->journal.entropy = entropy_u64();
+}
+
+/* What can be refused before anything is touched. */
+static enum exits check_memory(const struct config *c, const struct shard_config *s)
+{
+    struct budget b = {0};
+    char error[BUDGET_SENTENCE];
+    budget_shard(&b, s);
+    if (!config_is_off(c->listen))
+        budget_add(&b, "TCP connections (connections_memory)", c->connections_memory + TCP_POOL_BYTES);
+    if (!config_is_off(c->local))
+        budget_add(&b, "local clients", (uint64_t)EAL_MEMORY_MB << 20);
+    if (!config_is_off(c->http))
+        budget_add(&b, "HTTP (metrics_queues)", http_memory((uint32_t)c->metrics_queues));
+    budget_add(&b, "the rest", REST_BYTES);
+    return budget_fits(&b, c->memory_max, error) ? EXITS_OK : refuse(EXITS_CONFIG, error);
+}
+
+static enum exits check_eal(const struct config *c)
+{
+    char text[EAL_TEXT], why[256], *argv[EAL_WORDS];
+    struct eal_options o = {.name = "leatd", .extra = c->eal, .memory_mb = EAL_MEMORY_MB};
+    if (config_is_off(c->local) || eal_arguments(&o, false, argv, EAL_WORDS, text, sizeof text, why, sizeof why) > 0)
+        return EXITS_OK;
+    start_complain("option eal: %s", why);
+    return EXITS_CONFIG;
+}
+
+/* disk_max 0: 16 GiB, or half of what the file system can give, the log that is there included; more than half only
+ * where that would be too little to work with. False: even all of it is too little. */
+static bool disk_share(struct disk *d, uint64_t segment_bytes, uint64_t *share)
+{
+    char name[DISK_NAME_MAX];
+    uint64_t least = CONFIG_SEGMENTS_MIN * segment_bytes, most = (uint64_t)DISK_MAX_GIB << 30, all = disk_free(d);
+    for (unsigned i = 0; disk_list(d, i, name); i++) {
+        int file = disk_open(d, name);
+        if (file < 0)
+            continue;
+        int64_t size = disk_size(d, (uint32_t)file);
+        all += size > 0 ? (uint64_t)size : 0;
+        disk_close(d, (uint32_t)file);
+    }
+    *share = all / 2 < most ? all / 2 : most;
+    *share = *share > least ? *share : least;
+    return all >= least;
+}
+
+static void say_disk(const struct broker *b)
+{
+    struct disk_facts f = disk_facts(b->disk);
+    const char *remark = disk_uring_remark(b->disk);
+    printf("leatd: data %s: %s%s%s\n", b->config->data,
+           f.durable_writes   ? "durable writes (no volatile cache, or FUA)"
+           : f.volatile_cache ? "writes and flushes (volatile cache)"
+                              : "writes and flushes",
+           remark ? "; " : "", remark ? remark : "");
+}
+
+static enum exits open_data(struct broker *b)
+{
+    char error[256];
+    enum leat_status status = lockfile_take(&b->lock, b->config->data, error);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), error);
+    status = ring_open(&b->ring, error);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), error);
+    status = signals_open(&b->signals, b->ring);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), "out of descriptors");
+    status = disk_uring_open(&b->disk, b->ring, b->config->data, error);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), error);
+    say_disk(b);
+    return EXITS_OK;
+}
+
+static enum exits open_shard(struct broker *b, struct shard_config *s)
+{
+    char error[256];
+    struct shard_start start = {.boot = clock_now(), .wall_ns = b->wall_ns};
+    struct shard_counters count;
+    clock_boot_id(start.boot_id);
+    entropy_fill(start.entropy, sizeof start.entropy);
+    if (s->journal.disk_max == 0 && !disk_share(b->disk, s->journal.segment_bytes, &s->journal.disk_max)) {
+        start_complain("the file system of %s has too little space: %llu MB are needed for %d times segment_size",
+                       b->config->data, (unsigned long long)s->journal.disk_max >> 20, CONFIG_SEGMENTS_MIN);
+        return EXITS_DISK;
+    }
+    enum leat_status status = shard_open(&b->shard, s, b->disk, &start, error);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), error);
+    shard_count(b->shard, &count);
+    printf("leatd: log: start %u, %llu facts read again, %llu queues, %llu messages\n", count.epoch,
+           (unsigned long long)count.replayed_facts, (unsigned long long)count.queues,
+           (unsigned long long)(count.ready + count.leased + count.delayed + count.dead));
+    return EXITS_OK;
+}
+
+/* "HOST:PORT" with the port that was bound. */
+static void say_endpoint(const char *what, const char *address, uint16_t port)
+{
+    printf("leatd: %s %.*s:%u\n", what, (int)(strrchr(address, ':') - address), address, port);
+}
+
+static enum exits open_tcp(struct broker *b)
+{
+    char error[256];
+    struct tcp_config t = {.address = b->config->listen,
+                           .connections = (uint32_t)b->config->connections_max,
+                           .memory = b->config->connections_memory};
+    if (config_is_off(b->config->listen))
+        return EXITS_OK;
+    enum leat_status status = tcp_uring_open(&b->tcp, b->ring, &t, error);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), error);
+    shard_attach(b->shard, b->tcp);
+    say_endpoint("tcp", b->config->listen, tcp_uring_port(b->tcp));
+    return EXITS_OK;
+}
+
+/* The default path may be too long for a socket, or DPDK unable to start; then TCP serves alone. A path that was asked
+ * for by name must work, once DPDK does. */
+static enum exits open_local(struct broker *b)
+{
+    const struct config *c = b->config;
+    char why[256], path[CONFIG_TEXT_MAX + 16];
+    enum leat_status status;
+    struct eal_options o = {.name = "leatd", .extra = c->eal, .memory_mb = EAL_MEMORY_MB};
+    if (config_is_off(c->local))
+        return EXITS_OK;
+    snprintf(path, sizeof path, c->local[0] ? "%s" : "%s/leat.sock", c->local[0] ? c->local : c->data);
+    bool started = eal_start(&o, why, sizeof why);
+    if (started)
+        b->local = local_open(path, &status, why, sizeof why);
+    if (!b->local) {
+        if (started && c->local[0])
+            return refuse(exits_of(status), why);
+        start_complain("no local port: %s", why);
+        if (b->tcp)
+            return EXITS_OK;
+        return refuse(EXITS_CONFIG, "no port is left to serve clients");
+    }
+    b->joined_eal = eal_thread_join();
+    shard_attach(b->shard, local_transport(b->local));
+    printf("leatd: local %s\n", path);
+    return EXITS_OK;
+}
+
+/* A shard that spins has a core of its own, the last one: interrupts prefer the first. */
+static void take_core(const struct broker *b)
+{
+    if (b->config->poll != POLL_SPIN || cores_count() < 2)
+        return;
+    unsigned core = cores_at(cores_count() - 1);
+    if (cores_pin(core)) {
+        ring_keep_workers_off(b->ring, core);
+        printf("leatd: shard 0 has core %u\n", core);
+    }
+}
+
+static enum exits open_http(struct broker *b)
+{
+    char error[256];
+    const struct config *c = b->config;
+    struct http_config h = {.address = c->http,
+                            .wake = bell_ring,
+                            .wake_context = &b->bell,
+                            .queues_max = (uint32_t)c->metrics_queues,
+                            .memory_max = c->memory_max,
+                            .start_wall_ns = b->wall_ns};
+    if (config_is_off(c->http))
+        return EXITS_OK;
+    if (bell_open(&b->bell) != LEAT_OK)
+        return refuse(EXITS_SYSTEM, "out of descriptors");
+    b->has_bell = true;
+    enum leat_status status = http_open(&b->http, &h, error);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), error);
+    shard_attach_mailbox(b->shard, http_shard_mailbox(b->http));
+    say_endpoint("http", c->http, http_port(b->http));
+    return EXITS_OK;
+}
+
+enum exits start_broker(struct broker *b, const struct config *c)
+{
+    struct shard_config s;
+    *b = (struct broker){.config = c, .wall_ns = clock_wall(), .lock = -1};
+    raise_descriptors();
+    shard_options(&s, c);
+    enum exits code = check_memory(c, &s);
+    if (code == EXITS_OK)
+        code = check_eal(c);
+    if (code == EXITS_OK)
+        code = open_data(b);
+    if (code == EXITS_OK)
+        code = open_shard(b, &s);
+    if (code == EXITS_OK)
+        code = open_tcp(b);
+    if (code == EXITS_OK)
+        code = open_local(b);
+    if (code == EXITS_OK)
+        take_core(b);
+    if (code == EXITS_OK)
+        code = open_http(b);
+    return code;
+}
+
+void start_undo(struct broker *b)
+{
+    if (b->http)
+        http_close(b->http);
+    if (b->has_bell)
+        bell_close(&b->bell);
+    if (b->shard)
+        shard_close(b->shard);
+    if (b->joined_eal)
+        eal_thread_leave();
+    if (b->local)
+        local_close(b->local);
+    if (b->tcp)
+        tcp_uring_close(b->tcp);
+    if (b->disk)
+        disk_uring_close(b->disk);
+    if (b->signals)
+        signals_close(b->signals);
+    if (b->ring)
+        ring_close(b->ring);
+    if (b->lock >= 0)
+        lockfile_release(b->lock);
+}

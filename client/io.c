@@ -1,0 +1,39 @@
+/* io.c - which loops there are. tcp always; others register. */
+#include "io.h"
+
+#include <string.h>
+
+#include "io_tcp.h"
+#include "must.h"
+
+static const struct io_ops *known[IO_SCHEMES_MAX];
+
+void leat_io_register(const struct io_ops *ops)
+{
+    for (unsigned i = 0; i < IO_SCHEMES_MAX; i++) {
+        if (known[i] == ops)
+            return;
+        if (known[i])
+            continue;
+        known[i] = ops;
+        return;
+    }
+    must(!"room for another scheme");
+}
+
+const struct io_ops *leat_io_find(const char *address, const char **rest)
+{
+    const char *colon = strstr(address, "://");
+    if (!colon) {
+        *rest = address;
+        return io_tcp();
+    }
+    size_t size = (size_t)(colon - address);
+    *rest = colon + 3;
+    if (size == strlen(io_tcp()->scheme) && !strncmp(address, io_tcp()->scheme, size))
+        return io_tcp();
+    for (unsigned i = 0; i < IO_SCHEMES_MAX && known[i]; i++)
+        if (size == strlen(known[i]->scheme) && !strncmp(address, known[i]->scheme, size))
+            return known[i];
+    return NULL;
+}

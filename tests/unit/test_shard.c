@@ -1,0 +1,506 @@
+/* test_shard.c - the shard through its doors: frames in, frames out, on a disk that keeps its promises when told to. */
+#include "byteorder.h"
+#include "crc32c.h"
+#include "fake_disk.h"
+#include "frame.h"
+#include "mark.h"
+#include "must.h"
+#include "reply.h"
+#include "request.h"
+#include "script_port.h"
+#include "shard.h"
+#include "test.h"
+
+enum { PEER = 3 };
+
+struct stage {
+    struct disk *disk;
+    struct script_port *port;
+    struct shard *shard;
+    struct instant now;
+    uint32_t session;
+    uint64_t secret, number;
+    uint8_t op[REQUEST_MAX];
+    uint32_t op_size;
+};
+
+static struct stage *stage;
+
+static void config_small(struct shard_config *c)
+{
+    shard_defaults(c);
+    c->engine = (struct engine_capacity){.queues = 16, .slots = 4096, .ready_chunks = 512};
+    c->sessions = 16;
+    c->buffer_max = 8 << 20;
+    c->journal.segment_bytes = 8 << 20;
+    c->journal.hot_bytes = 32 << 20;
+    c->journal.disk_max = 256 << 20;
+}
+
+static void start(void)
+{
+    struct shard_config c;
+    config_small(&c);
+    struct shard_start at = {
+        .boot = stage->now, .wall_ns = 1700000000000000000ull + stage->now.ns, .boot_id = "one boot"};
+    memcpy(at.entropy, "0123456789abcdef0123456789abcdef", 32);
+    char error[256] = "";
+    enum leat_status status = shard_open(&stage->shard, &c, stage->disk, &at, error);
+    if (status != LEAT_OK)
+        printf("%s: %s\n", status_name((int)status), error);
+    assert_int_equal(status, LEAT_OK);
+    stage->port = script_port_open(FRAME_MAX, false);
+    shard_attach(stage->shard, script_port_transport(stage->port));
+}
+
+static void stop(void)
+{
+    shard_close(stage->shard);
+    script_port_close(stage->port);
+}
+
+/* Runs for so long in small steps. */
+static void pass(struct duration d)
+{
+    struct instant end = instant_add(stage->now, d);
+    do {
+        fake_disk_step(stage->disk, stage->now);
+        while (shard_step(stage->shard, stage->now) > 0)
+            fake_disk_step(stage->disk, stage->now);
+        stage->now.ns += 100000;
+    } while (stage->now.ns < end.ns);
+}
+
+static void send_frame(uint8_t flags, const uint8_t *body, uint32_t size)
+{
+    uint8_t *frame = malloc(FRAME_HEADER + size);
+    frame_begin(frame, flags, stage->session);
+    memcpy(frame + FRAME_HEADER, body, size);
+    frame_end(frame, FRAME_HEADER + size);
+    script_port_push(stage->port, PEER, frame, FRAME_HEADER + size);
+    free(frame);
+}
+
+/* The operation in stage->op leaves, in fragments when it is large. */
+static void send_op(void)
+{
+    if (stage->op_size + FRAME_HEADER <= FRAME_MAX) {
+        send_frame(0, stage->op, stage->op_size);
+        return;
+    }
+    static uint8_t piece[FRAME_MAX];
+    for (uint32_t at = 0; at < stage->op_size;) {
+        uint32_t most = 60000, size = stage->op_size - at < most ? stage->op_size - at : most;
+        frame_fragment_encode(piece, le64_get(stage->op + 8), at, stage->op_size);
+        memcpy(piece + FRAME_FRAGMENT_HEADER, stage->op + at, size);
+        send_frame(FRAME_FRAGMENT, piece, FRAME_FRAGMENT_HEADER + size);
+        at += size;
+    }
+}
+
+static struct frame answer_frame;
+/* The next answer; its status. UINT8_MAX: there is none. */
+static uint8_t answer(struct frame_op *op)
+{
+    uint32_t offset = 0;
+    enum leat_status status;
+    struct frame_op unused;
+    op = op ? op : &unused;
+    if (!script_port_pop(stage->port, PEER, &answer_frame))
+        return UINT8_MAX;
+    assert_true(answer_frame.flags & FRAME_REPLY);
+    assert_false(answer_frame.flags & FRAME_FRAGMENT);
+    assert_true(frame_next_op(&answer_frame, &offset, op, &status));
+    return op->status;
+}
+
+static void hello(uint32_t session, uint64_t oldest)
+{
+    struct request r = {.op = OP_HELLO,
+                        .number = 77,
+                        .hello = {.version_min = 1,
+                                  .version_max = 1,
+                                  .session = session,
+                                  .secret = session ? stage->secret : 0x1234,
+                                  .oldest = oldest,
+                                  .window = 8}};
+    stage->session = 0;
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+}
+
+static void welcome(void)
+{
+    struct frame_op op;
+    struct reply_hello h;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.op, OP_HELLO);
+    assert_true(reply_hello_decode(&op, &h));
+    stage->session = h.session;
+    stage->secret = h.secret;
+}
+
+static struct queue_ref queue;
+static void create(const char *name, struct queue_attributes a)
+{
+    struct request r = {.op = OP_QUEUE_CREATE, .number = ++stage->number, .attributes = a};
+    must(name_set(&r.name, name, strlen(name)));
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+    pass(duration_ms(20));
+    struct frame_op op;
+    struct reply_stat stat;
+    uint32_t offset = 0;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_true(reply_next_stat(&op, &offset, &stat));
+    queue = stat.queue;
+}
+
+static void send_put(uint64_t number, const char *body, unsigned count, struct duration delay)
+{
+    struct request r = {.op = OP_PUT, .number = number, .queue = queue};
+    uint32_t size = request_encode(stage->op, &r);
+    for (unsigned i = 0; i < count; i++) {
+        struct request_put_entry e = {.delay = delay,
+                                      .body = (const uint8_t *)body,
+                                      .body_size = (uint32_t)strlen(body),
+                                      .body_crc = crc32c(0, body, strlen(body))};
+        size += request_add_put(stage->op + size, &e);
+    }
+    request_seal(stage->op, size, (uint16_t)count);
+    stage->op_size = size;
+    send_op();
+}
+
+static void send_take(uint64_t number, uint16_t max, struct duration wait)
+{
+    struct request r = {.op = OP_TAKE, .number = number, .queue = queue, .max = max, .wait = wait};
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+}
+
+static void send_receipt(uint8_t code, uint64_t number, const uint8_t *receipt)
+{
+    struct request r = {.op = code, .number = number, .queue = queue};
+    uint32_t size = request_encode(stage->op, &r);
+    size += request_add_receipt(stage->op + size, receipt);
+    request_seal(stage->op, size, 1);
+    stage->op_size = size;
+    send_op();
+}
+
+static void expect_run(enum leat_status status, uint16_t count)
+{
+    struct frame_op op;
+    struct reply_run run;
+    uint32_t offset = 0;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_true(reply_next_run(&op, &offset, &run));
+    assert_int_equal(run.status, status);
+    assert_int_equal(run.count, count);
+}
+
+static struct reply_message expect_message(const char *body)
+{
+    struct frame_op op;
+    struct reply_message m;
+    uint32_t offset = 0;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.op, OP_TAKE);
+    assert_true(reply_next_message(&op, &offset, &m));
+    assert_int_equal(m.body_size, strlen(body));
+    assert_memory_equal(m.body, body, m.body_size);
+    return m;
+}
+
+static void begin(void)
+{
+    stage = calloc(1, sizeof *stage);
+    stage->now = (struct instant){5000000000};
+    struct fake_disk_config disk = {.seed = 1, .latency_min = duration_us(100), .latency_max = duration_us(200)};
+    stage->disk = fake_disk_open(&disk);
+    start();
+    hello(0, 0);
+    pass(duration_ms(20));
+    welcome();
+    create("mail", (struct queue_attributes){0});
+}
+
+static void end(void)
+{
+    stop();
+    fake_disk_close(stage->disk);
+    free(stage);
+}
+
+TEST(shard, a_put_is_answered_when_it_is_durable_and_not_before)
+{
+    begin();
+    send_put(++stage->number, "hello", 1, (struct duration){0});
+    stage->now.ns += 1000000;
+    shard_step(stage->shard, stage->now); /* decided, and on its way to the disk */
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    uint32_t session = stage->session;
+    stop();
+    fake_disk_crash(stage->disk);
+    start();
+    hello(session, stage->number);
+    pass(duration_ms(10));
+    welcome();
+    send_put(stage->number, "hello", 1, (struct duration){0}); /* once, whether or not the cut had spared it */
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    assert_int_equal(engine_queue_at(shard_engine(stage->shard), queue.number)->counters.ready, 1);
+    end();
+}
+
+TEST(shard, a_message_goes_round_once)
+{
+    begin();
+    send_put(++stage->number, "hello", 1, (struct duration){0});
+    send_take(++stage->number, 10, (struct duration){0});
+    pass(duration_ms(10));
+    uint8_t receipt[RECEIPT_BYTES];
+    expect_run(LEAT_OK, 1);
+    memcpy(receipt, expect_message("hello").receipt, sizeof receipt);
+    send_receipt(OP_ACK, ++stage->number, receipt);
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    send_take(++stage->number, 10, (struct duration){0});
+    send_receipt(OP_ACK, ++stage->number, receipt);
+    pass(duration_ms(10));
+    assert_int_equal(answer(NULL), LEAT_EMPTY);
+    expect_run(LEAT_STALE_RECEIPT, 1);
+    end();
+}
+
+TEST(shard, a_repeated_request_is_answered_and_not_executed)
+{
+    begin();
+    uint64_t number = ++stage->number;
+    send_put(number, "once", 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    send_put(number, "once", 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    send_take(++stage->number, 10, (struct duration){0});
+    pass(duration_ms(10));
+    struct frame_op op;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.count, 1);
+    send_take(stage->number, 10, (struct duration){0});
+    pass(duration_ms(10));
+    expect_message("once");
+    end();
+}
+
+TEST(shard, a_number_too_far_ahead_is_asked_for_again)
+{
+    begin();
+    send_put(stage->number + 2, "early", 1, (struct duration){0});
+    pass(duration_ms(1));
+    struct frame_op op;
+    assert_int_equal(answer(&op), LEAT_GAP);
+    assert_int_equal(op.number, stage->number + 1);
+    end();
+}
+
+TEST(shard, a_parked_take_is_told_so_and_filled_by_the_next_put)
+{
+    begin();
+    uint64_t take = ++stage->number;
+    send_take(take, 1, duration_s(20));
+    pass(duration_ms(1));
+    assert_int_equal(answer(NULL), LEAT_PARKED);
+    send_put(++stage->number, "at last", 1, (struct duration){0});
+    pass(duration_ms(10));
+    struct frame_op op;
+    int seen = 0;
+    for (uint8_t status = answer(&op); status != UINT8_MAX; status = answer(&op))
+        seen += op.op == OP_TAKE && op.number == take && op.count == 1;
+    assert_int_equal(seen, 1);
+    end();
+}
+
+TEST(shard, a_parked_take_ends_empty_when_its_wait_is_over)
+{
+    begin();
+    send_take(++stage->number, 1, duration_ms(50));
+    pass(duration_ms(40));
+    assert_int_equal(answer(NULL), LEAT_PARKED);
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    pass(duration_ms(20));
+    assert_int_equal(answer(NULL), LEAT_EMPTY);
+    end();
+}
+
+TEST(shard, a_client_that_is_away_is_given_nothing_until_it_is_back)
+{
+    begin();
+    uint64_t take = ++stage->number;
+    send_take(take, 1, duration_s(20));
+    pass(duration_ms(1));
+    assert_int_equal(answer(NULL), LEAT_PARKED);
+    send_put(++stage->number, "patience", 1, duration_ms(5));
+    script_port_push(stage->port, PEER, NULL, 0);
+    pass(duration_ms(20));
+    const struct queue *q = engine_queue_at(shard_engine(stage->shard), queue.number);
+    assert_int_equal(q->counters.ready, 1);
+    hello(stage->session, take);
+    pass(duration_ms(10));
+    welcome();
+    expect_message("patience");
+    assert_true(mark_count("parked_take_resumed") > 0);
+    end();
+}
+
+TEST(shard, messages_sessions_and_answers_survive_a_restart)
+{
+    begin();
+    uint64_t number = ++stage->number;
+    send_put(number, "kept", 3, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 3);
+    uint32_t session = stage->session;
+    stop();
+    fake_disk_crash(stage->disk);
+    start();
+    hello(session, number); /* as if the answer had never arrived */
+    pass(duration_ms(10));
+    welcome();
+    assert_int_equal(stage->session, session);
+    send_put(number, "kept", 3, (struct duration){0});
+    send_take(++stage->number, 10, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 3);
+    struct frame_op op;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.count, 3);
+    end();
+}
+
+TEST(shard, a_batch_keeps_its_refused_entries_apart)
+{
+    begin();
+    send_put(++stage->number, "0123456789", 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    struct request r = {.op = OP_PUT, .number = ++stage->number, .queue = queue};
+    uint32_t size = request_encode(stage->op, &r);
+    for (unsigned i = 0; i < 3; i++) {
+        struct request_put_entry e = {
+            .body = (const uint8_t *)"body", .body_size = 4, .body_crc = crc32c(0, "body", 4)};
+        e.body_crc += i == 1;
+        size += request_add_put(stage->op + size, &e);
+    }
+    request_seal(stage->op, size, 3);
+    stage->op_size = size;
+    send_op();
+    pass(duration_ms(10));
+    struct frame_op op;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.count, 3);
+    static const enum leat_status expected[] = {LEAT_OK, LEAT_BAD_CHECKSUM, LEAT_OK};
+    uint32_t offset = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        struct reply_run run;
+        assert_true(reply_next_run(&op, &offset, &run));
+        assert_int_equal(run.status, expected[i]);
+    }
+    end();
+}
+
+TEST(shard, large_requests_and_answers_travel_in_fragments)
+{
+    begin();
+    char *body = malloc(300001);
+    memset(body, 'x', 300000);
+    body[300000] = 0;
+    send_put(++stage->number, body, 3, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 3);
+    send_take(++stage->number, 10, (struct duration){0});
+    script_port_set_room(stage->port, 2); /* the rest finds no room at first */
+    pass(duration_ms(10));
+    script_port_set_room(stage->port, UINT32_MAX);
+    pass(duration_ms(10));
+    uint8_t *whole = NULL;
+    uint32_t have = 0, total = 1;
+    struct frame f;
+    while (have < total) {
+        struct frame_fragment piece;
+        assert_true(script_port_pop(stage->port, PEER, &f));
+        assert_true(f.flags & FRAME_FRAGMENT);
+        assert_int_equal(frame_fragment_decode(&piece, &f), LEAT_OK);
+        assert_int_equal(piece.offset, have);
+        total = piece.total;
+        whole = whole ? whole : malloc(total);
+        memcpy(whole + have, piece.piece, piece.piece_size);
+        have += piece.piece_size;
+    }
+    struct frame_op op;
+    struct reply_message m;
+    uint32_t offset = 0;
+    assert_int_equal(frame_op_decode(&op, whole, total), LEAT_OK);
+    assert_int_equal(op.count, 3);
+    assert_true(reply_next_message(&op, &offset, &m));
+    assert_int_equal(m.body_size, 300000);
+    free(whole);
+    free(body);
+    end();
+}
+
+TEST(shard, a_silent_session_ends_only_when_its_client_has_gone)
+{
+    begin();
+    pass(duration_s(70));
+    send_put(++stage->number, "still here", 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    script_port_push(stage->port, PEER, NULL, 0);
+    pass(duration_s(61));
+    hello(stage->session, stage->number + 1);
+    pass(duration_ms(10));
+    assert_int_equal(answer(NULL), LEAT_SESSION_EXPIRED);
+    end();
+}
+
+TEST(shard, a_stream_that_is_not_frames_is_hung_up_and_a_stranger_is_told_so)
+{
+    begin();
+    uint32_t session = stage->session;
+    stage->session = session + 1;
+    send_put(1, "who am I", 1, (struct duration){0});
+    pass(duration_ms(1));
+    assert_int_equal(answer(NULL), LEAT_NO_SESSION);
+    uint8_t junk[64] = "GET / HTTP/1.1";
+    script_port_push(stage->port, PEER, junk, sizeof junk);
+    pass(duration_ms(1));
+    assert_true(script_port_hung_up(stage->port, PEER));
+    end();
+}
+
+TEST(shard, a_stop_refuses_new_work_and_ends_with_a_checkpoint)
+{
+    begin();
+    send_put(++stage->number, "before", 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    shard_stop(stage->shard);
+    send_put(++stage->number, "after", 1, (struct duration){0});
+    pass(duration_ms(100));
+    assert_int_equal(answer(NULL), LEAT_STOPPING);
+    assert_true(shard_stopped(stage->shard));
+    uint32_t session = stage->session;
+    stop();
+    start();
+    struct shard_counters counters;
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.replayed_facts, 0);
+    assert_int_equal(counters.ready, 1);
+    hello(session, stage->number + 1);
+    pass(duration_ms(10));
+    welcome();
+    end();
+}
