@@ -172,7 +172,7 @@ static bool stage_reply_write(struct shard *s, const struct session *session, ui
     if (p->bytes)
         return stage_reply_bytes(s, ds, session->handle, p);
     const struct session_slot *kept = session_kept(session, p->number);
-    if (kept->status != LEAT_OK) {
+    if (kept->status != LEAT_OK || kept->op == OP_QUEUE_DROP) { /* a status says it all */
         uint8_t op[FRAME_OP_HEADER];
         reply_status(op, kept->op, kept->number, kept->status);
         return stage_reply_small(s, ds->transport, ds->peer, session->handle, op, sizeof op);
