@@ -212,6 +212,8 @@ void stage_reply_ready(struct shard *s, struct session *session, uint64_t number
     struct desk_place *p = desk_place(&s->desk, index);
     if (p->number == number && p->state != DESK_IDLE)
         return; /* it waits already */
+    if (p->number != number)
+        p->leases = UINT64_MAX; /* answered before a restart, and the log behind the image does not tell with what */
     p->number = number;
     uint64_t durable = replica_watermarks(s->replica).durable;
 #if LEAT_BUG == 1

@@ -152,14 +152,16 @@ static void start(struct broker *b)
         b->shard = NULL;
     }
     world_trace(w, "broker does not start: %s (%s)", status_name((int)status), error);
-    bool excused = fake_disk_dead(b->disk) || (status == LEAT_NO_SPACE && w->phase == PHASE_SAFETY);
+    bool excused = fake_disk_dead(b->disk) || (status == LEAT_NO_SPACE && w->phase == PHASE_SAFETY) ||
+                   (status == LEAT_DISK_ERROR && b->failing);
     if (!excused)
         return history_fail(&w->history, "S2: the broker does not start: %s (%s)", status_name((int)status), error);
     mark(sim_crash_in_recovery);
-    if (fake_disk_dead(b->disk))
+    if (fake_disk_dead(b->disk) || b->failing)
         fake_disk_crash(b->disk);
     else
         fake_disk_kill(b->disk);
+    b->failing = b->flush_failed = false;
     broker_wake(b, w->now + 10000000);
 }
 
@@ -186,7 +188,7 @@ void broker_end(struct broker *b, enum broker_end how, uint64_t start_at)
         fake_disk_crash(b->disk);
     else
         fake_disk_kill(b->disk);
-    b->flush_failed = false;
+    b->failing = b->flush_failed = false;
     b->reboots = how == END_POWER && draw_has(&w->draw, FAULT_REBOOT);
     net_broker_gone(&w->net);
     b->wake_at = UINT64_MAX;
@@ -218,6 +220,7 @@ void broker_step_wall(struct broker *b, int64_t ns)
 void broker_fail_disk(struct broker *b, enum disk_kind kind, uint32_t countdown)
 {
     world_trace(b->w, "the %uth %s from now fails", countdown, kind == DISK_FLUSH ? "flush" : "write");
+    b->failing = true;
     b->flush_failed |= kind == DISK_FLUSH;
     fake_disk_fail(b->disk, kind, countdown, -EIO);
 }

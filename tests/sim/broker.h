@@ -26,7 +26,8 @@ struct broker {
     struct prng prng;
     uint64_t wake_at; /* entry of the agenda that counts; UINT64_MAX: none */
     uint64_t paused_until;
-    bool stopping, flush_failed;
+    bool stopping;
+    bool failing, flush_failed; /* an operation of the disk was told to fail */
     bool reboots; /* the next start is of a new machine life */
 
     uint64_t machine_start, boot_origin; /* boot clock = boot_origin + world - machine_start */

@@ -154,7 +154,8 @@ void draw_seed(struct draw *d, uint64_t seed, uint32_t operations, uint32_t allo
     p = prng_seed(seed, STREAM_DRAW_ACTORS);
     draw_actors(d, &p);
     p = prng_seed(seed, STREAM_DRAW_FAULTS);
-    d->operations = operations ? operations : (uint32_t)between(&p, 2000, 2500);
+    d->operations = (uint32_t)between(&p, 2000, 2500);
+    d->operations = operations ? operations : d->operations;
     draw_faults_of(d, &p, allowed, forced);
 }
 

@@ -114,7 +114,7 @@ void strike_heal(struct strike *s)
     struct broker *b = &s->w->broker;
     s->armed = false;
     b->paused_until = 0;
-    b->flush_failed = false;
+    b->failing = b->flush_failed = false;
     fake_disk_fail(b->disk, DISK_WRITE, 0, 0);
     fake_disk_fail(b->disk, DISK_FLUSH, 0, 0);
     fake_disk_create_fail(b->disk, 0);
