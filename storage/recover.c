@@ -20,7 +20,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16 };
+enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16, RECOVER_TRIES = 16 };
 
 enum leat_status recover_say(enum leat_status status, char error[256], const char *format, ...)
 {
@@ -56,6 +56,25 @@ int32_t recover_do(struct journal *j, const struct disk_op *op)
     struct disk_done done = recover_next(j);
     must(done.tag == tagged.tag);
     return done.result;
+}
+
+bool recover_write(struct journal *j, const struct disk_op *op)
+{
+    struct disk_op rest = *op;
+    for (unsigned tries = 0; rest.size > 0 && tries < RECOVER_TRIES; tries++) {
+        int32_t done = recover_do(j, &rest);
+        if (done <= 0)
+            return false;
+        if ((uint32_t)done < rest.size)
+            mark(short_write_at_start);
+        uint32_t whole = (uint32_t)done / DISK_BLOCK * DISK_BLOCK;
+        if (whole > 0)
+            tries = 0;
+        rest.offset += whole;
+        rest.data = (uint8_t *)rest.data + whole;
+        rest.size -= whole;
+    }
+    return rest.size == 0;
 }
 
 /* Sector by sector, so that one bad one costs only itself. */

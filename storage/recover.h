@@ -11,6 +11,8 @@ enum leat_status recover_directory(struct journal *j, char error[256]);
 
 /* recover_do: one operation, waited for; the result as in its completion. */
 int32_t recover_do(struct journal *j, const struct disk_op *op);
+/* recover_write: a whole write, however short the disk does it; false if it failed or gets nowhere. */
+bool recover_write(struct journal *j, const struct disk_op *op);
 
 /* recover_read: all of [offset, offset + size); what cannot be read comes as RECOVER_UNREADABLE bytes. */
 enum { RECOVER_UNREADABLE = 0xee };

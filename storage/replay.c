@@ -310,10 +310,9 @@ static bool replay_erase(struct journal *j)
             piece = piece < w->capacity ? piece : w->capacity;
             struct disk_op op = {
                 .kind = DISK_WRITE, .file = s->file, .offset = at, .data = w->bytes, .size = (uint32_t)piece};
-            int32_t done = recover_do(j, &op);
-            if (done < DISK_BLOCK)
+            if (!recover_write(j, &op))
                 return false;
-            at += (uint32_t)done / DISK_BLOCK * DISK_BLOCK;
+            at += piece;
         }
         struct disk_op flush = {.kind = DISK_FLUSH, .file = s->file};
         if (recover_do(j, &flush) < 0)

@@ -65,7 +65,7 @@ static void connect_if_wanted(struct actor *a)
 
 static void plan_to_wake(struct actor *a)
 {
-    uint64_t due = client_next_due(a->client).ns;
+    uint64_t due = a->connecting ? UINT64_MAX : client_next_due(a->client).ns;
     uint64_t work = actor_work_due(a);
     uint64_t at = due < work ? due : work;
     if (at <= a->w->now)

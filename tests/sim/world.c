@@ -12,7 +12,7 @@
 #include "must.h"
 #include "strike.h"
 
-enum { EVENTS_MAX = 3000000 };
+enum { EVENTS_MAX = 1500000 };
 #define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
 #define DRAIN_BOUND (400 * 86400000000000ull) /* delays of a month, in rounds */
 
@@ -74,6 +74,7 @@ static void begin(struct world *w, const struct world_options *o)
     w->trace = o->trace;
     w->phase = PHASE_SAFETY;
     memset(&w->stats, 0, sizeof w->stats);
+    memset(w->kinds, 0, sizeof w->kinds);
     draw_seed(&w->draw, o->seed, o->operations, o->allowed, o->forced);
     net_open(&w->net, &w->agenda, &w->draw);
     w->net.now = w->now;
@@ -134,6 +135,7 @@ static void event(struct world *w, const struct entry *e)
     must(e->at >= w->now);
     w->now = w->net.now = e->at;
     w->stats.events++;
+    w->kinds[e->kind]++;
     world_note(w, e->at, (uint64_t)e->kind << 32 | e->number);
     switch (e->kind) {
     case ENTRY_PACKET:
@@ -258,7 +260,8 @@ bool world_run(struct world *w, const struct world_options *o)
         if (w->phase != PHASE_SAFETY && w->now > w->deadline)
             late(w);
         if (w->stats.events > EVENTS_MAX)
-            history_fail(h, "L5: %u events and no end", EVENTS_MAX);
+            history_fail(h, "L5: %u events and no end: %u packets, actors ran %u times, the broker %u times", EVENTS_MAX,
+                         w->kinds[ENTRY_PACKET], w->kinds[ENTRY_ACTOR], w->kinds[ENTRY_BROKER]);
     }
     if (!over && !h->failed)
         history_fail(h, "L5: nothing more happens");
