@@ -56,7 +56,7 @@ static void run_seed(struct world *w, const struct runner_options *o, struct slo
     if (good && o->print_hash)
         printf("seed %llu: %016llx\n", (unsigned long long)seed, (unsigned long long)hash);
     if (good && o->sample && seed % o->sample == 0) {
-        options.trace = false;
+        options.trace = options.wire = false;
         good = world_run(w, &options);
         if (good && w->hash != hash)
             history_fail(&w->history, "two runs of this seed differ: %016llx and %016llx", (unsigned long long)hash,

@@ -22,6 +22,7 @@ static const char usage[] =
     "  --marks FILE       marks that the whole set must hit\n"
     "  --first            stop at the first failure, without shrinking\n"
     "  --trace            print what happens\n"
+    "  --wire             print every packet\n"
     "  --hash             print each seed's hash\n"
     "  --story FILE...    play stories (tests/trace) and compare\n"
     "  --faults           list the kinds of fault\n";
@@ -92,6 +93,8 @@ int main(int argc, char **argv)
             return list_faults();
         if (strcmp(argv[i], "--trace") == 0)
             o.world.trace = true;
+        else if (strcmp(argv[i], "--wire") == 0)
+            o.world.wire = true;
         else if (strcmp(argv[i], "--hash") == 0)
             o.print_hash = true;
         else if (strcmp(argv[i], "--first") == 0)

@@ -10,7 +10,7 @@
 #include "hash.h"
 #include "mark.h"
 #include "must.h"
-#include "strike.h"
+#include "wire_trace.h"
 
 enum { EVENTS_MAX = 1500000 };
 #define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
@@ -72,6 +72,7 @@ static void begin(struct world *w, const struct world_options *o)
     w->hash = 0;
     w->operations = w->next_crash = 0;
     w->trace = o->trace;
+    w->wire = o->wire;
     w->phase = PHASE_SAFETY;
     memset(&w->stats, 0, sizeof w->stats);
     memset(w->kinds, 0, sizeof w->kinds);
@@ -118,6 +119,8 @@ static void packet(struct world *w, struct packet *p)
 {
     world_note(w, (uint64_t)p->peer << 32 | p->size << 1 | p->to_client, hash_bytes(p->bytes, p->size));
     uint32_t link = p->link;
+    if (w->wire)
+        wire_trace_print(w->now, p);
     read_packets(w, link, net_arrive(&w->net, p));
 }
 

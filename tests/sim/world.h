@@ -44,7 +44,7 @@ struct world {
     uint64_t now, hash, deadline;
     uint32_t operations, next_crash;
     uint32_t kinds[4]; /* events by enum entry_kind */
-    bool trace;
+    bool trace, wire;
     struct world_stats stats;
 };
 
@@ -55,7 +55,7 @@ struct world_options {
     uint64_t seed;
     uint32_t operations;      /* 0: as drawn */
     uint32_t allowed, forced; /* faults */
-    bool trace;
+    bool trace, wire; /* print what happens; every packet, too */
 };
 /* world_run: a whole seed; w->hash and w->stats tell of it. */
 bool world_run(struct world *w, const struct world_options *o);
