@@ -244,6 +244,7 @@ uint32_t history_deliver(struct history *h, const struct delivery *d, struct sta
         *l = (struct seen_lease){.message = message,
                                  .queue = d->queue,
                                  .client = d->client,
+                                 .take = d->take,
                                  .older = h->messages[message].lease,
                                  .slot = r.slot,
                                  .generation = r.generation,
@@ -259,8 +260,13 @@ uint32_t history_deliver(struct history *h, const struct delivery *d, struct sta
         memcpy(l->receipt, d->receipt, RECEIPT_BYTES);
         h->messages[message].lease = i;
     }
-    show(h, &(struct event){
-                .kind = EVENT_DELIVERED, .again = again, .index = i, .queue = d->queue, .put = d->put, .now = now});
+    show(h, &(struct event){.kind = EVENT_DELIVERED,
+                            .again = again,
+                            .index = i,
+                            .queue = d->queue,
+                            .take = d->take,
+                            .put = d->put,
+                            .now = now});
     return i;
 }
 

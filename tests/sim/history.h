@@ -67,6 +67,7 @@ struct seen_message {
 
 struct seen_lease {
     uint32_t message, queue, client, older;
+    uint32_t take; /* which take was answered with it */
     uint8_t receipt[RECEIPT_BYTES];
     uint32_t slot, generation, epoch, attempts;
     struct duration length;  /* asked for, the queue's filled in */
@@ -113,6 +114,7 @@ struct event {
     uint8_t kind;
     bool again;
     uint32_t index, queue;
+    uint32_t take; /* delivered: to which take */
     uint32_t put; /* delivered and shown: what the body says now, HISTORY_NONE: no put of ours has this body */
     struct stamp now;
 };
@@ -158,6 +160,7 @@ void history_put_done(struct history *h, uint32_t put, enum outcome o, enum leat
  * (HISTORY_NONE: no put of ours has this body). */
 struct delivery {
     uint32_t queue, client, put, attempts;
+    uint32_t take; /* a number of the call that asked */
     const uint8_t *receipt;
     struct duration length;
     struct stamp asked;
