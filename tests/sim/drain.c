@@ -78,7 +78,7 @@ void drain_took(struct drain *d, enum leat_status status)
     d->asked = false;
     if (status == LEAT_OK)
         d->found = true;
-    else if (status == LEAT_EMPTY)
+    else if (status == LEAT_EMPTY || status == LEAT_LEASES_FULL) /* full: delayed ones make room when they end */
         d->at++;
 }
 

@@ -184,6 +184,8 @@ void history_end(struct history *h, struct stamp now);
 /* history_may_be_lost: a fact that came about between `from` and `to`, and for which nobody waited, may have been lost
  * in a crash. */
 bool history_may_be_lost(const struct history *h, uint64_t from, uint64_t to);
+/* history_is_disk: the message is known to be of class disk: what was done with it survives once it was answered. */
+bool history_is_disk(const struct history *h, uint32_t message);
 /* history_floor: the least log time at which something invoked at `s` can have happened, restarts considered. */
 uint64_t history_floor(const struct history *h, struct stamp s);
 /* history_needs: this put was acknowledged and nothing is known that may have ended it: its message must be there. */
