@@ -52,8 +52,8 @@ static bool stage_input_read_only(uint8_t op)
 /* Next in line: decode it and go. */
 static bool stage_input_execute(struct shard *s, struct session *session, const struct frame_op *op, uint8_t *owned)
 {
-    struct request r;
-    enum leat_status status = request_decode(&r, op);
+    struct request *r = &s->batch.r;
+    enum leat_status status = request_decode(r, op);
     bool fresh = session_done(session, op->number) == 0;
     if (status == LEAT_OK && s->stopping && fresh)
         status = LEAT_STOPPING;
@@ -64,13 +64,12 @@ static bool stage_input_execute(struct shard *s, struct session *session, const 
         buffers_give(&s->buffers, owned, FRAME_OP_HEADER + op->body_size);
         return true;
     }
-    if (stage_input_read_only(r.op)) {
-        must(owned == NULL || r.count == 0);
-        stage_read_run(s, session, &r, true);
+    if (stage_input_read_only(r->op)) {
+        stage_read_run(s, session, r, true);
         buffers_give(&s->buffers, owned, FRAME_OP_HEADER + op->body_size);
         return true;
     }
-    stage_request_start(s, session, &r, owned, FRAME_OP_HEADER + op->body_size);
+    stage_request_start(s, session, owned, FRAME_OP_HEADER + op->body_size);
     return stage_request_run(s);
 }
 

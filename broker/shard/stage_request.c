@@ -94,10 +94,11 @@ static void stage_request_skip(struct stage_batch *b, uint16_t done)
     }
 }
 
-void stage_request_start(struct shard *s, struct session *session, const struct request *r, uint8_t *owned,
-                         uint32_t owned_size)
+void stage_request_start(struct shard *s, struct session *session, uint8_t *owned, uint32_t owned_size)
 {
-    must(!s->batch.running);
+    struct stage_batch *b = &s->batch;
+    const struct request *r = &b->r;
+    must(!b->running);
     uint16_t done = session_done(session, r->number);
     session_begin(session, r->number, r->op);
     uint32_t index = desk_index(&s->desk, session->handle, r->number, session->window);
@@ -108,12 +109,18 @@ void stage_request_start(struct shard *s, struct session *session, const struct 
     p->number = r->number;
     p->op = r->op;
     s->counters.requests[r->op & 63]++;
-    s->batch = (struct stage_batch){
-        .running = true, .session = session->handle, .r = *r, .owned = owned, .owned_size = owned_size};
-    if (r->count > 0)
-        stage_request_skip(&s->batch, done);
-    else
-        s->batch.entry = done;
+    b->running = true;
+    b->session = session->handle;
+    b->offset = 0;
+    b->entry = 0;
+    b->block = 0;
+    b->refused = 0;
+    b->owned = owned;
+    b->owned_size = owned_size;
+    if (r->count == 0)
+        b->entry = done;
+    else if (done > 0)
+        stage_request_skip(b, done);
 }
 
 static void stage_request_end(struct shard *s, struct session *session, enum leat_status status)
