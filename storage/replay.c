@@ -31,6 +31,9 @@ struct replay {
     struct image image;
     uint64_t known; /* W */
     uint32_t largest;
+    bool unreadable; /* behind the end of the log: not for us to guess */
+    uint64_t unreadable_at;
+    uint32_t unreadable_name;
     bool ended;
     enum leat_status verdict;
 #if LEAT_BUG == 9
@@ -109,6 +112,11 @@ static enum record_verdict replay_look(struct journal *j, uint32_t order, uint64
         most = RECORD_MAX;
     for (uint64_t need = DISK_BLOCK;; need = available * 4) {
         *bytes = window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, need, &available);
+        if (j->replay->window.unreadable != RECOVER_WHOLE && !j->replay->unreadable) {
+            j->replay->unreadable = true;
+            j->replay->unreadable_at = j->replay->window.unreadable;
+            j->replay->unreadable_name = s->name;
+        }
         enum record_verdict verdict = record_open(found, *bytes, available, expected);
         if (verdict != RECORD_BROKEN || available >= most)
             return verdict;
@@ -228,6 +236,12 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
     if (verdict == RECORD_BROKEN || verdict == RECORD_UNCHAINED) {
         replay_wipe(j, tear.order, tear.offset, tear.offset + DISK_BLOCK);
         tear.dirty = true;
+    }
+    if (j->replay->unreadable) {
+        mark(unreadable_refused);
+        return recover_say(LEAT_CORRUPT, error, "log-%08u, bytes %" PRIu64 "..%" PRIu64 " cannot be read",
+                           j->replay->unreadable_name, j->replay->unreadable_at,
+                           j->replay->unreadable_at + DISK_BLOCK - 1);
     }
 #if LEAT_BUG != 5
     if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX) {

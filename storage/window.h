@@ -6,12 +6,14 @@
 #define LEAT_STORAGE_WINDOW_H
 
 #include "log.h"
+#include "recover.h"
 
 struct window {
     uint8_t *bytes;
     uint64_t capacity;
     uint32_t file;
-    uint64_t at, have; /* what it shows now */
+    uint64_t at, have;   /* what it shows now */
+    uint64_t unreadable; /* offset in `file` of the first page that could not be read, or RECOVER_WHOLE */
 };
 
 bool window_open(struct window *w, uint64_t capacity);
