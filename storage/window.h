@@ -1,4 +1,5 @@
-/* window.h - reads a file from front to back in pieces of a megabyte, and shows any stretch in one piece.
+/* window.h - reads a file from front to back in pieces of a megabyte (less after a jump), and shows any stretch in one
+ * piece.
  *
  * Memory: one buffer, allocated at open. What cannot be read shows as bytes that match no checksum (recover_read()).
  * Thread: the shard's; blocks. */

@@ -116,7 +116,7 @@ static enum leat_status rig_load_image(struct log_rig *r)
 
 static enum leat_status rig_load_blocks(struct log_rig *r)
 {
-    struct journal_block b;
+    struct journal_block b = {0};
     enum leat_status status;
     while (journal_replay_block(r->journal, &b, &status, r->error)) {
         uint32_t place = b.payload_place;
