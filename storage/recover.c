@@ -59,8 +59,9 @@ int32_t recover_do(struct journal *j, const struct disk_op *op)
 }
 
 /* Sector by sector, so that one bad one costs only itself. */
-static void recover_read_slowly(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
+static uint64_t recover_read_slowly(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
 {
+    uint64_t first = RECOVER_WHOLE;
     for (uint64_t at = 0; at < size; at += DISK_BLOCK) {
         struct disk_op op = {
             .kind = DISK_READ, .file = file, .offset = offset + at, .data = data + at, .size = DISK_BLOCK};
@@ -68,10 +69,12 @@ static void recover_read_slowly(struct journal *j, uint32_t file, uint64_t offse
             continue;
         mark(unreadable_sector);
         memset(data + at, RECOVER_UNREADABLE, DISK_BLOCK);
+        first = first == RECOVER_WHOLE ? offset + at : first;
     }
+    return first;
 }
 
-static void recover_read_pieces(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
+static uint64_t recover_read_pieces(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
 {
     bool bad[RECOVER_PIECES] = {0};
     unsigned pieces = 0;
@@ -86,18 +89,24 @@ static void recover_read_pieces(struct journal *j, uint32_t file, uint64_t offse
         uint32_t wanted = (uint32_t)(done.tag >> 8 & UINT32_MAX);
         bad[done.tag & 0xff] = done.result != (int32_t)wanted;
     }
+    uint64_t first = RECOVER_WHOLE;
     for (unsigned i = 0; i < pieces; i++) {
-        uint64_t at = (uint64_t)i * RECOVER_PIECE;
-        if (bad[i])
-            recover_read_slowly(j, file, offset + at, data + at, size - at < RECOVER_PIECE ? size - at : RECOVER_PIECE);
+        uint64_t at = (uint64_t)i * RECOVER_PIECE, piece = size - at < RECOVER_PIECE ? size - at : RECOVER_PIECE;
+        uint64_t found = bad[i] ? recover_read_slowly(j, file, offset + at, data + at, piece) : RECOVER_WHOLE;
+        first = found < first ? found : first;
     }
+    return first;
 }
 
-void recover_read(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
+uint64_t recover_read(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
 {
     const uint64_t most = (uint64_t)RECOVER_PIECE * RECOVER_PIECES;
-    for (uint64_t at = 0; at < size; at += most)
-        recover_read_pieces(j, file, offset + at, data + at, size - at < most ? size - at : most);
+    uint64_t first = RECOVER_WHOLE;
+    for (uint64_t at = 0; at < size; at += most) {
+        uint64_t found = recover_read_pieces(j, file, offset + at, data + at, size - at < most ? size - at : most);
+        first = found < first ? found : first;
+    }
+    return first;
 }
 
 /* -- files -- */
