@@ -36,7 +36,7 @@ enum leat_status plan_queue_create(const struct engine *e, const struct plan_lim
     if (wanted.durability == CLASS_DEFAULT)
         wanted.durability = l->durability == CLASS_DEFAULT ? CLASS_DISK : l->durability;
     if (wanted.lease.ns < l->lease_min.ns || wanted.lease.ns > l->lease_max.ns || wanted.delay.ns > l->delay_max.ns ||
-        wanted.body_max > l->body_max)
+        wanted.body_max > l->body_max || wanted.max_attempts > MESSAGE_ATTEMPTS_MAX)
         return LEAT_BAD_VALUE;
     begin(f, 0, INSTANT_ZERO);
     uint32_t number = engine_find(e, &r->name);
