@@ -7,10 +7,10 @@ B=${B:-build}
 passed=0 failed=0 skipped=0
 T=$(mktemp -d /tmp/leat-start-XXXXXX)
 chmod 755 "$T"
-cp "$B/leatd" "$T/leatd"
-pids=
+cp "$B/leatd" "$T/leatd" || exit 1
+pid=
 tidy_up() {
-    for p in $pids; do kill -KILL "$p" 2>/dev/null; done
+    [ -n "$pid" ] && kill -KILL "$pid"
     mountpoint -q "$T/small" 2>/dev/null && umount "$T/small"
     rm -rf "$T"
 }
@@ -36,22 +36,27 @@ start() {
     : >"$T/out"
     exec 7< <(exec "$T/leatd" "$@" 2>"$T/err")
     pid=$!
-    pids="$pids $pid"
     while IFS= read -r -t 60 line <&7; do
         echo "$line" >>"$T/out"
         [ "$line" = "leatd ready" ] && break
     done
     tcp=$(sed -n 's/^leatd: tcp .*:\([0-9]*\)$/\1/p' "$T/out")
     http=$(sed -n 's/^leatd: http .*:\([0-9]*\)$/\1/p' "$T/out")
-    [ "$line" = "leatd ready" ]
+    [ "$line" = "leatd ready" ] && return
+    wait "$pid" # its output has ended, so it has, or soon will
+    pid=
+    return 1
 }
 # ends CODE SIGNAL... - the broker ends with CODE after the signals.
 ends() {
     local code=$1 s
     shift
+    [ -n "$pid" ] || return 1
     for s in "$@"; do kill "-$s" "$pid"; done
     wait "$pid"
-    [ $? -eq "$code" ]
+    s=$?
+    pid=
+    [ "$s" -eq "$code" ]
 }
 # refuses CODE ARGUMENT... - a start that must end by itself, with CODE, without "leatd ready" and with one sentence.
 refuses() {
