@@ -95,7 +95,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps run test unit asan clang tsan tsan-bins tidy clean programs
+.PHONY: all deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
