@@ -36,7 +36,7 @@ ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
 USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
-USES_tests/fuzz     := $(ALL_ROOMS) client
+USES_tests/fuzz     := $(ALL_ROOMS) client tests/lib
 USES_tests/e2e      := $(ALL_ROOMS) client perf
 
 # What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
@@ -71,6 +71,7 @@ PORT_OBJS   := $(call objs,$(foreach r,$(PORT_ROOMS),$(call srcs,$(r))))
 MAIN_OBJS   := $(call objs,$(call srcs,broker))
 CLIENT_OBJS := $(call objs,$(call srcs,client) $(call srcs,broker/base) $(call srcs,broker/wire))
 TESTLIB_OBJS := $(filter-out %/fake_disk.o %/log_rig.o,$(call objs,$(call srcs,tests/lib)))
+FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c)) $(B)/seeds
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
 # These run on tests/lib/fake_disk, which fills in disk.h in place of storage/uring.
 FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_journal_% $(B)/test_recovery $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
@@ -94,7 +95,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps run test unit asan clang tsan tsan-bins tidy clean programs
+.PHONY: all deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -148,6 +149,13 @@ $(B)/test_bench: $(call objs,$(addprefix perf/,tally.c raw_frame.c options.c tar
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
 
+# Fuzz targets are built by clang with libFuzzer; see tests/fuzz/DESIGN.md.
+FUZZ_OBJS := $(call objs,tests/fuzz/target.c tests/lib/twin.c) $(B)/libleat-core.a
+$(filter $(B)/fuzz_%,$(FUZZ_BINS)): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_OBJS)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $^ $(CORE_LIBS)
+$(B)/seeds: $(call objs,tests/fuzz/seeds.c tests/fuzz/seeds_words.c) $(FUZZ_OBJS)
+	$(CC) $(LDFLAGS) -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $^ $(CORE_LIBS)
+
 # Installs what is missing; quick when nothing is.
 deps:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
@@ -178,6 +186,13 @@ tsan-bins: $(TSAN_TESTS)
 tsan:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-tsan SAN='-fsanitize=thread' tsan-bins
 	@TSAN_OPTIONS='halt_on_error=1 exitcode=66' setarch -R sh tests/lib/run.sh $(patsubst $(B)/%,$(B)-tsan/%,$(TSAN_TESTS))
+
+# make fuzz [TARGET="request fact"] [SECONDS=600]: each target for so long.
+fuzz:
+	@$(MAKE) --no-print-directory -j2 B=$(B)-fuzz CC=clang CFLAGS='-O1 -g' \
+	    SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all' fuzz-programs
+	@F=$(B)-fuzz FUZZ_TARGET='$(TARGET)' FUZZ_SECONDS=$(or $(SECONDS),60) bash tests/fuzz/fuzz.sh
+fuzz-programs: $(FUZZ_BINS)
 
 tidy: programs $(UNIT_BINS)
 	@B=$(B) bash tests/tidy/tidy.sh
