@@ -166,6 +166,24 @@ is "a corrupt manifest is 65" refuses 65 "$T/leatd" --data "$T/rot" "${free[@]}"
 is "and is named" says manifest
 is "and nothing was changed" [ "$sums" = "$(cd "$T/rot" && cksum log-* checkpoint-* manifest)" ]
 
+# A disk that is full: puts are refused by name, the broker lives on, takes empty it, and puts work again.
+load() { # queue, arguments of leat-bench...
+    timeout 60 "$B/leat-bench" -s "tcp://127.0.0.1:$tcp" --queue "$1" --keep --size 4000 --depth 8 "${@:2}" >"$T/err" 2>&1
+}
+fails() { ! "$@"; }
+is "a broker with little disk starts" start --data "$T/little" "${free[@]}" --local none \
+    --disk-max 16M --segment-size 1M --block-max 256K --body-max 64K --hot-max 2M
+is "it takes what fits" load first --messages 1000
+is "then puts fail" fails load rest --messages 5000
+is "with the reason" says "the disk has no space left for new messages"
+is "the broker is well" [ "$(curl -s -m 10 "127.0.0.1:$http/healthz")" = ok ]
+is "the limit is kept" [ "$(du -sk "$T/little" | cut -f1)" -lt 24000 ]
+is "takes go on" load first --workload drain --messages 1000
+is "and find all" says "1000 of 1000 found, 0 more than once, 0 not ours"
+is "the rest can be taken, too" load rest --workload drain --messages 1
+is "and puts work again" load first --messages 1000
+is "SIGTERM ends it with 0" ends 0 TERM
+
 if [ "$(id -u)" = 0 ]; then
     mkdir -m 700 "$T/mine"
     nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all)
