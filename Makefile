@@ -49,7 +49,7 @@ PORT_ROOMS := broker/os broker/net broker/admin broker/http storage/uring
 
 PACKAGES := build-essential pkg-config liburing-dev libjemalloc-dev libck-dev libisal-dev libxxhash-dev \
             libmicrohttpd-dev libjansson-dev libinih-dev libssl-dev libcmocka-dev dpdk-dev \
-            clang clang-format libclang-rt-14-dev universal-ctags python3 strace curl e2fsprogs util-linux
+            clang clang-format libclang-rt-14-dev universal-ctags python3 strace curl e2fsprogs util-linux iproute2
 
 WARN  := -Wall -Wextra -Wconversion -Wformat=2 -Wimplicit-fallthrough -Werror
 HARD  := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero \
