@@ -260,7 +260,9 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
                            j->replay->unreadable_name, j->replay->unreadable_at,
                            j->replay->unreadable_at + DISK_BLOCK - 1);
     }
-#if LEAT_BUG != 5
+#if LEAT_BUG == 5
+    known = tear.highest = 0;
+#endif
     if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX) {
         char name[DISK_NAME_MAX] = "(no segment)";
         if (tear.order < j->segments.total)
@@ -271,7 +273,6 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
                            " is damaged or missing, and blocks up to %" PRIu64 " were durable",
                            name, tear.offset, (tear.end ? tear.end : tear.offset + DISK_BLOCK) - 1, tear.block, known);
     }
-#endif
     if (tear.torn || tear.highest > 0) {
         mark(torn_tail);
         j->counters.torn_tails++;
