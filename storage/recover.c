@@ -20,7 +20,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16 };
+enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16, RECOVER_TRIES = 1000 };
 
 enum leat_status recover_say(enum leat_status status, char error[256], const char *format, ...)
 {
@@ -56,6 +56,22 @@ int32_t recover_do(struct journal *j, const struct disk_op *op)
     struct disk_done done = recover_next(j);
     must(done.tag == tagged.tag);
     return done.result;
+}
+
+bool recover_write(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
+{
+    unsigned tries = 0;
+    for (uint64_t at = 0; at < size;) {
+        uint64_t piece = size - at < RECOVER_PIECE ? size - at : RECOVER_PIECE;
+        struct disk_op op = {.kind = DISK_WRITE, .file = file, .offset = offset + at, .data = data + at};
+        op.size = (uint32_t)piece;
+        int32_t done = recover_do(j, &op);
+        if (done <= 0 || (done < DISK_BLOCK && ++tries == RECOVER_TRIES))
+            return false;
+        at += (uint32_t)done / DISK_BLOCK * DISK_BLOCK;
+    }
+    struct disk_op flush = {.kind = DISK_FLUSH, .file = file};
+    return recover_do(j, &flush) == 0;
 }
 
 /* Sector by sector, so that one bad one costs only itself. */

@@ -12,6 +12,9 @@ enum leat_status recover_directory(struct journal *j, char error[256]);
 /* recover_do: one operation, waited for; the result as in its completion. */
 int32_t recover_do(struct journal *j, const struct disk_op *op);
 
+/* recover_write: all of it, and a flush. False: the disk has failed. */
+bool recover_write(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size);
+
 /* recover_read: all of [offset, offset + size); what cannot be read comes as RECOVER_UNREADABLE bytes. The offset of
  * the first such page, or RECOVER_WHOLE. */
 enum { RECOVER_UNREADABLE = 0xee };

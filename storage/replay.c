@@ -260,7 +260,9 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
                            j->replay->unreadable_name, j->replay->unreadable_at,
                            j->replay->unreadable_at + DISK_BLOCK - 1);
     }
-#if LEAT_BUG != 5
+#if LEAT_BUG == 5
+    known = tear.highest = 0;
+#endif
     if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX) {
         char name[DISK_NAME_MAX] = "(no segment)";
         if (tear.order < j->segments.total)
@@ -271,7 +273,6 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
                            " is damaged or missing, and blocks up to %" PRIu64 " were durable",
                            name, tear.offset, (tear.end ? tear.end : tear.offset + DISK_BLOCK) - 1, tear.block, known);
     }
-#endif
     if (tear.torn || tear.highest > 0) {
         mark(torn_tail);
         j->counters.torn_tails++;
@@ -335,24 +336,17 @@ bool journal_replay_block(struct journal *j, struct journal_block *block, enum l
 static bool replay_erase(struct journal *j)
 {
     struct window *w = &j->replay->window;
-    memset(w->bytes, 0, w->capacity < RECORD_MAX ? w->capacity : RECORD_MAX);
+    uint64_t zeros = w->capacity < RECORD_MAX ? w->capacity : RECORD_MAX;
+    memset(w->bytes, 0, zeros);
     for (uint32_t i = 0; i < j->segments.total; i++) {
         struct segment *s = segment_at(j, i);
         if (s->wipe_end == 0)
             continue;
-        for (uint64_t at = s->wipe; at < s->wipe_end;) {
-            uint64_t piece = s->wipe_end - at < RECORD_MAX ? s->wipe_end - at : RECORD_MAX;
-            piece = piece < w->capacity ? piece : w->capacity;
-            struct disk_op op = {
-                .kind = DISK_WRITE, .file = s->file, .offset = at, .data = w->bytes, .size = (uint32_t)piece};
-            int32_t done = recover_do(j, &op);
-            if (done < DISK_BLOCK)
+        for (uint64_t at = s->wipe; at < s->wipe_end; at += zeros) {
+            uint64_t piece = s->wipe_end - at < zeros ? s->wipe_end - at : zeros;
+            if (!recover_write(j, s->file, at, w->bytes, piece))
                 return false;
-            at += (uint32_t)done / DISK_BLOCK * DISK_BLOCK;
         }
-        struct disk_op flush = {.kind = DISK_FLUSH, .file = s->file};
-        if (recover_do(j, &flush) < 0)
-            return false;
         s->wipe = s->wipe_end = 0;
     }
     return true;

