@@ -16,12 +16,13 @@
 #include "must.h"
 
 struct node {
-    uint64_t tick;         /* 0: not armed */
+    uint64_t tick : 56;    /* 0: not armed */
+    uint64_t level : 8;    /* of its bucket */
     uint32_t piece, index; /* where its slot stands */
 };
 MUST_BE_SIZE(struct node, 16);
 
-enum { PIECE_SLOTS = 30, AHEAD = 8 };
+enum { PIECE_SLOTS = 30, AHEAD = 8, SPREAD_PIECES = 16 };
 
 struct piece {
     uint32_t next; /* full ones */
@@ -45,6 +46,7 @@ static void empty(struct wheel *w, struct instant start)
     memset(w->heads, 0xff, sizeof w->heads);
     memset(w->occupied, 0, sizeof w->occupied);
     w->now = start.ns / WHEEL_TICK_NS;
+    w->spreading = 0;
 }
 
 enum leat_status wheel_open(struct wheel *w, uint32_t slots, struct instant start)
@@ -93,7 +95,8 @@ static void link_in(struct wheel *w, uint32_t slot, uint64_t tick)
         w->occupied[level][bucket / 64] |= 1ull << bucket % 64;
     }
     struct piece *p = piece_at(w, head);
-    *node_at(w, slot) = (struct node){tick, head, p->count};
+    *node_at(w, slot) =
+        (struct node){.tick = tick & ((1ull << 56) - 1), .level = level & 255, .piece = head, .index = p->count};
     p->slots[p->count++] = slot;
 }
 
@@ -116,7 +119,7 @@ static uint32_t pop(struct wheel *w, unsigned level, unsigned bucket)
 static void unlink_out(struct wheel *w, uint32_t slot)
 {
     struct node *n = node_at(w, slot);
-    unsigned level = level_of(w, n->tick), bucket = n->tick >> 8 * level & 255;
+    unsigned level = n->level, bucket = n->tick >> 8 * level & 255;
     must(piece_at(w, n->piece)->slots[n->index] == slot);
     uint32_t last = pop(w, level, bucket);
     if (last != slot) {
@@ -180,24 +183,27 @@ static bool next_tick(const struct wheel *w, uint64_t *tick, unsigned *level)
     return false;
 }
 
-/* Moves to the start of a bucket of a higher level and spreads its entries over the levels below. */
-static void spread(struct wheel *w, unsigned level, uint64_t tick)
+/* Moves some entries of the bucket at whose start the wheel stands to the levels below; the rest another time. */
+static void spread(struct wheel *w)
 {
-    unsigned bucket = tick >> 8 * level & 255;
-    uint32_t next = w->heads[level][bucket];
-    w->heads[level][bucket] = SLAB_NONE;
-    w->occupied[level][bucket / 64] &= ~(1ull << bucket % 64);
-    w->now = tick;
-    while (next != SLAB_NONE) {
-        struct piece p = *piece_at(w, next); /* its place may be the next piece that is needed below */
-        slab_give(&w->pieces, next);
+    unsigned level = w->spreading, bucket = w->now >> 8 * level & 255;
+    for (unsigned n = 0; n < SPREAD_PIECES && w->heads[level][bucket] != SLAB_NONE; n++) {
+        uint32_t head = w->heads[level][bucket];
+        struct piece p = *piece_at(w, head); /* its place may be the next piece that is needed below */
+        w->heads[level][bucket] = p.next;
+        slab_give(&w->pieces, head);
         for (uint32_t i = 0; i < p.count; i++)
             wheel_prefetch(w, p.slots[i]);
         for (uint32_t i = 0; i < p.count; i++)
             link_in(w, p.slots[i], node_at(w, p.slots[i])->tick);
-        next = p.next;
     }
     mark(wheel_spread);
+    if (w->heads[level][bucket] != SLAB_NONE) {
+        mark(wheel_spread_in_part);
+        return;
+    }
+    w->occupied[level][bucket / 64] &= ~(1ull << bucket % 64);
+    w->spreading = 0;
 }
 
 uint32_t wheel_fire(struct wheel *w, struct instant now)
@@ -205,12 +211,15 @@ uint32_t wheel_fire(struct wheel *w, struct instant now)
     uint64_t until = now.ns / WHEEL_TICK_NS;
     uint64_t tick;
     unsigned level;
-    while (next_tick(w, &tick, &level) && tick <= until) {
+    if (w->spreading > 0)
+        spread(w);
+    while (w->spreading == 0 && next_tick(w, &tick, &level) && tick <= until) {
+        w->now = tick;
+        w->spreading = level;
         if (level > 0) {
-            spread(w, level, tick);
+            spread(w);
             continue;
         }
-        w->now = tick;
         uint32_t slot = pop(w, 0, tick & 255);
         node_at(w, slot)->tick = 0;
         uint32_t ahead = wheel_ahead(w);
@@ -239,6 +248,8 @@ struct instant wheel_next_due(const struct wheel *w)
 {
     uint64_t tick;
     unsigned level;
+    if (w->spreading > 0)
+        return (struct instant){w->now * WHEEL_TICK_NS};
     if (!next_tick(w, &tick, &level))
         return INSTANT_NEVER;
     return (struct instant){tick * WHEEL_TICK_NS};

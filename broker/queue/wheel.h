@@ -25,6 +25,7 @@ struct wheel {
     struct slab nodes;  /* struct node of wheel.c, by slot */
     struct slab pieces; /* of buckets */
     uint64_t now;       /* in ticks: every entry of an earlier tick has fired */
+    unsigned spreading; /* level whose bucket at `now` is being moved down, or 0 */
     uint32_t heads[WHEEL_LEVELS][WHEEL_BUCKETS];
     uint64_t occupied[WHEEL_LEVELS][WHEEL_BUCKETS / 64];
 };
@@ -45,8 +46,9 @@ static inline void wheel_prefetch(const struct wheel *w, uint32_t slot)
     __builtin_prefetch(slab_at(&w->nodes, slot), 1);
 }
 
-/* wheel_fire: takes out one entry whose time has come and gives its slot; SLAB_NONE when there is none. The caller
- * looks whether the slot's own due time has come, and arms it again if not. */
+/* wheel_fire: takes out one entry whose time has come and gives its slot; SLAB_NONE when there is none, or when enough
+ * was done for once: wheel_next_due() is then not behind `now`. The caller looks whether the slot's own due time has
+ * come, and arms it again if not. */
 uint32_t wheel_fire(struct wheel *w, struct instant now);
 
 /* wheel_ahead: a slot that will probably fire a few calls of wheel_fire() later, or SLAB_NONE: to prefetch what belongs
