@@ -235,6 +235,9 @@ void plan_ahead(const struct engine *e, const uint8_t *const receipts[], uint32_
 bool plan_due(const struct engine *e, uint32_t slot, struct instant now, struct fact *f, struct instant *again)
 {
     *again = INSTANT_NEVER;
+    uint32_t ahead = wheel_ahead(&e->wheel);
+    if (ahead != SLAB_NONE)
+        __builtin_prefetch(engine_message_at(e, ahead), 1);
     const struct message *m = engine_message_at(e, slot);
     if (slot >= e->slots.used || (m->state != MESSAGE_LEASED && m->state != MESSAGE_DELAYED))
         return false;
