@@ -149,6 +149,20 @@ documented() { # every exit code of the manual stands in the README, in the same
 is "the README has every exit code" documented
 is "--version says one" bash -c "'$T/leatd' --version | grep -qE '^leatd [0-9]+\.[0-9]+\.[0-9]+$'"
 
+# -- make run --
+runs() { # prints what to try next, behind the promise, and passes SIGTERM on
+    exec 7< <(exec bash broker/run.sh --data "$T/r" "${free[@]}" --local none 2>"$T/err")
+    pid=$!
+    : >"$T/out"
+    while IFS= read -r -t 60 line <&7; do
+        echo "$line" >>"$T/out"
+        case $line in *"All options"*) break ;; esac
+    done
+    sed -n '/^leatd ready$/,$p' "$T/out" | grep -q '^    leat put '
+}
+is "make run says what to try next" runs
+is "SIGTERM ends it with 0" ends 0 TERM
+
 # -- DPDK that does not start --
 is "without DPDK it serves by TCP" start --data "$T/d" "${free[@]}" --eal "--vdev=no_such_device"
 is "and says so" says "no local port: "
