@@ -34,7 +34,7 @@ USES_perf/micro     := broker/base broker/wire broker/queue perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
-USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib
+USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client tests/lib
 USES_tests/e2e      := $(ALL_ROOMS) client perf
@@ -147,6 +147,7 @@ $(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_config: $(B)/broker/config.o
 $(B)/test_bench: $(call objs,$(addprefix perf/,tally.c raw_frame.c options.c target.c))
+$(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
 

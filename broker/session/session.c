@@ -195,6 +195,7 @@ void session_begin(struct session *s, uint64_t number, uint8_t op)
         start_slot(s, number, op);
     else
         mark(session_batch_continued);
+    slot_write(s, number)->op = op; /* replay does not know it where the first entries were refused */
     s->next = number + 1;
     skip_answered(s);
 }

@@ -107,8 +107,22 @@ static enum leat_status shard_memory(struct shard *s)
     return status;
 }
 
+/* The log may have to wait for a segment that is being made: nothing else goes on meanwhile. */
+static enum leat_status shard_epoch_log(struct shard *s, struct disk *d, struct fact *f)
+{
+    enum leat_status status;
+    while ((status = stage_request_log(s, f, JOURNAL_ACK, false)) == LEAT_OVERLOADED) {
+        mark(epoch_waits_for_room);
+        disk_wait(d);
+        replica_step(s->replica, s->boot_now);
+        if (replica_error(s->replica) != LEAT_OK)
+            return replica_error(s->replica);
+    }
+    return status;
+}
+
 /* Where log time goes on, and the fact that says so. */
-static enum leat_status shard_epoch(struct shard *s, const struct shard_start *start, char error[256])
+static enum leat_status shard_epoch(struct shard *s, struct disk *d, const struct shard_start *start, char error[256])
 {
     const struct engine_epoch *before = &s->engine.epoch;
     bool same = before->epoch != 0 && memcmp(before->boot_id, start->boot_id, sizeof start->boot_id) == 0 &&
@@ -135,7 +149,7 @@ static enum leat_status shard_epoch(struct shard *s, const struct shard_start *s
                                .boot = start->boot,
                                .wall_ns = start->wall_ns}};
     memcpy(f.epoch.boot_id, start->boot_id, sizeof start->boot_id);
-    enum leat_status status = stage_request_log(s, &f, JOURNAL_ACK, false);
+    enum leat_status status = shard_epoch_log(s, d, &f);
     if (status != LEAT_OK)
         snprintf(error, 256, "the log has no room for the fact of a new epoch: %s", status_text((int)status));
     return status;
@@ -174,7 +188,7 @@ static enum leat_status shard_recover(struct shard *s, struct disk *d, const str
     if (status != LEAT_OK)
         return status;
     s->released = replica_watermarks(s->replica).durable;
-    status = shard_epoch(s, start, error);
+    status = shard_epoch(s, d, start, error);
     if (status == LEAT_OK)
         shard_wait_for_sessions(s);
     return status;

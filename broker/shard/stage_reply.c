@@ -173,7 +173,7 @@ static bool stage_reply_write(struct shard *s, const struct session *session, ui
     if (p->bytes)
         return stage_reply_bytes(s, ds, session->handle, p);
     const struct session_slot *kept = session_kept(session, p->number);
-    if (kept->status != LEAT_OK) {
+    if (kept->status != LEAT_OK || kept->op == OP_QUEUE_DROP) { /* a status says it all */
         uint8_t op[FRAME_OP_HEADER];
         reply_status(op, kept->op, kept->number, kept->status);
         return stage_reply_small(s, ds->transport, ds->peer, session->handle, op, sizeof op);
@@ -229,6 +229,8 @@ void stage_reply_ready(struct shard *s, struct session *session, uint64_t number
     struct desk_place *p = desk_place(&s->desk, index);
     if (p->number == number && p->state != DESK_IDLE)
         return; /* it waits already */
+    if (p->number != number)
+        p->leases = UINT64_MAX; /* answered before a restart, and the log behind the image does not tell with what */
     p->number = number;
     uint64_t durable = replica_watermarks(s->replica).durable;
 #if LEAT_BUG == 1

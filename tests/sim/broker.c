@@ -1,0 +1,270 @@
+/* broker.c - see broker.h. */
+#include "broker.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "check_broker.h"
+#include "mark.h"
+#include "must.h"
+#include "world.h"
+
+#define WALL_START 1700000000000000000ull /* UNIX time when the world begins */
+#define A_LONG_WAY (UINT64_MAX / 2)
+
+static void new_machine_life(struct broker *b)
+{
+    b->machine_start = b->w->now;
+    b->boot_origin = 1000000000 + prng_below(&b->prng, 20000000000);
+    for (unsigned i = 0; i < sizeof b->boot_id; i++)
+        b->boot_id[i] = (uint8_t)prng_next(&b->prng);
+}
+
+void broker_open(struct broker *b, struct world *w)
+{
+    const struct draw *d = &w->draw;
+    memset(b, 0, sizeof *b);
+    b->w = w;
+    b->prng = prng_seed(d->seed, STREAM_BROKER);
+    uint64_t spread = d->disk_jitter_us * (draw_has(d, FAULT_DISORDER) ? 4ull : 1);
+    if (draw_has(d, FAULT_SPIKE))
+        spread += 20000;
+    struct fake_disk_config config = {.seed = d->seed,
+                                      .durable_writes = d->disk_durable_writes,
+                                      .latency_min = duration_us(d->disk_us),
+                                      .latency_max = duration_us(d->disk_us + spread),
+                                      .short_percent = draw_has(d, FAULT_SHORT_WRITE) ? 10 : 0};
+    b->disk = fake_disk_open(&config);
+    b->wake_at = UINT64_MAX;
+    new_machine_life(b);
+    broker_wake(b, w->now);
+}
+
+void broker_close(struct broker *b)
+{
+    if (b->shard)
+        shard_close(b->shard);
+    fake_disk_close(b->disk);
+}
+
+bool broker_up(const struct broker *b)
+{
+    return b->shard != NULL;
+}
+
+static struct instant boot_now(const struct broker *b)
+{
+    return (struct instant){b->boot_origin + b->w->now - b->machine_start};
+}
+
+static uint64_t wall_now(const struct broker *b)
+{
+    return WALL_START + b->wall_offset + b->w->now;
+}
+
+uint64_t broker_log(const struct broker *b)
+{
+    return b->shard ? shard_log_time(b->shard, boot_now(b)).ns : b->log_at_end;
+}
+
+uint64_t broker_lease_start(const struct broker *b, const uint8_t *receipt)
+{
+    struct receipt r;
+    if (!b->shard || !receipt_decode(&r, receipt))
+        return 0;
+    const struct engine *e = shard_engine(b->shard);
+    if (r.slot >= e->slots.used)
+        return 0;
+    const struct message *m = engine_message_at(e, r.slot);
+    bool current =
+        m->state == MESSAGE_LEASED && m->generation == r.generation && m->epoch == r.epoch && m->lsn.n == r.id.lsn.n;
+    return current ? m->since.ns : 0;
+}
+
+bool broker_writes_in_flight(const struct broker *b)
+{
+    return fake_disk_under_way(b->disk) > 0;
+}
+
+void broker_wake(struct broker *b, uint64_t at)
+{
+    if (at >= b->wake_at)
+        return;
+    b->wake_at = at;
+    agenda_add(&b->w->agenda, at, ENTRY_BROKER, 0, 0, NULL);
+}
+
+/* P6: in one life of the machine, log time goes on exactly as the boot clock does, whatever the wall clock did. */
+static void check_log_time(struct broker *b, uint64_t log)
+{
+    struct history *h = &b->w->history;
+    bool epoch_durable = b->opened_before && h->proven > b->epoch_world;
+    bool same = memcmp(b->epoch_boot_id, b->boot_id, sizeof b->boot_id) == 0;
+    uint64_t expected = b->epoch_log + (same ? boot_now(b).ns - b->epoch_boot : 0);
+    if (epoch_durable && (same ? log != expected : log < expected))
+        history_fail(h, "P6: log time goes on at %.6f s instead of %.6f s after a restart", (double)log / 1e9,
+                     (double)expected / 1e9);
+    b->opened_before = true;
+    b->epoch_world = b->w->now;
+    b->epoch_log = log;
+    b->epoch_boot = boot_now(b).ns;
+    memcpy(b->epoch_boot_id, b->boot_id, sizeof b->boot_id);
+}
+
+static void opened(struct broker *b)
+{
+    struct world *w = b->w;
+    fake_disk_die(b->disk, A_LONG_WAY);
+    for (unsigned i = 0; i < 3; i++)
+        shard_attach(b->shard, net_transport(&w->net, i));
+    net_broker_back(&w->net);
+    struct shard_counters c;
+    shard_count(b->shard, &c);
+    uint64_t log = broker_log(b);
+    check_log_time(b, log);
+    w->stats.restarts++;
+    world_trace(w, "broker is up: epoch %u, log time %.6f s, block %llu, %llu facts replayed", c.epoch,
+                (double)log / 1e9, (unsigned long long)c.durable, (unsigned long long)c.replayed_facts);
+    history_restarted(&w->history, c.epoch, world_stamp(w));
+    check_recovered(&w->history, shard_engine(b->shard));
+    check_counters(&w->history, shard_engine(b->shard));
+    broker_wake(b, w->now + w->draw.step_ns);
+}
+
+static void start(struct broker *b)
+{
+    struct world *w = b->w;
+    if (b->reboots)
+        new_machine_life(b);
+    b->reboots = false;
+    struct shard_start s = {.boot = boot_now(b), .wall_ns = wall_now(b)};
+    memcpy(s.boot_id, b->boot_id, sizeof s.boot_id);
+    for (unsigned i = 0; i < sizeof s.entropy; i++)
+        s.entropy[i] = (uint8_t)prng_next(&b->prng);
+    if (w->phase == PHASE_SAFETY && draw_has(&w->draw, FAULT_RELAPSE) && prng_chance(&b->prng, 50))
+        fake_disk_die(b->disk, prng_below(&b->prng, 80));
+    char error[256] = "";
+    enum leat_status status = shard_open(&b->shard, &w->draw.broker, b->disk, &s, error);
+    if (status == LEAT_OK && !fake_disk_dead(b->disk))
+        return opened(b);
+    if (status == LEAT_OK) {
+        shard_close(b->shard);
+        b->shard = NULL;
+    }
+    world_trace(w, "broker does not start: %s (%s)", status_name((int)status), error);
+    bool excused = fake_disk_dead(b->disk) || (status == LEAT_NO_SPACE && w->phase == PHASE_SAFETY) ||
+                   (status == LEAT_DISK_ERROR && b->failing);
+    if (!excused)
+        return history_fail(&w->history, "S2: the broker does not start: %s (%s)", status_name((int)status), error);
+    mark(sim_crash_in_recovery);
+    if (fake_disk_dead(b->disk) || b->failing)
+        fake_disk_crash(b->disk);
+    else
+        fake_disk_kill(b->disk);
+    b->failing = b->flush_failed = false;
+    broker_wake(b, w->now + 10000000);
+}
+
+void broker_end(struct broker *b, enum broker_end how, uint64_t start_at)
+{
+    static const char *const names[] = {"process crash", "power cut", "stopped", "disk error"};
+    struct world *w = b->w;
+    if (!b->shard)
+        return;
+    bool torn = broker_writes_in_flight(b);
+    world_trace(w, "broker ends: %s%s", names[how], torn ? " with writes in flight" : "");
+    b->log_at_end = broker_log(b);
+    w->stats.crashes += how == END_CRASH || how == END_POWER;
+    w->stats.torn_crashes += torn && (how == END_CRASH || how == END_POWER);
+    if (how != END_STOP) {
+        fake_disk_die(b->disk, 0); /* a process that dies does not tidy up */
+        history_crash(&w->history, world_stamp(w));
+    }
+    shard_close(b->shard);
+    b->shard = NULL;
+    b->stopping = false;
+    b->paused_until = 0;
+    if (how == END_POWER || (how == END_DISK && b->flush_failed))
+        fake_disk_crash(b->disk);
+    else
+        fake_disk_kill(b->disk);
+    b->failing = b->flush_failed = false;
+    b->reboots = how == END_POWER && draw_has(&w->draw, FAULT_REBOOT);
+    net_broker_gone(&w->net);
+    b->wake_at = UINT64_MAX;
+    broker_wake(b, start_at);
+}
+
+void broker_stop(struct broker *b)
+{
+    if (!b->shard)
+        return;
+    world_trace(b->w, "broker is told to stop");
+    b->stopping = true;
+    shard_stop(b->shard);
+    broker_wake(b, b->w->now);
+}
+
+void broker_pause(struct broker *b, uint64_t until)
+{
+    if (b->shard)
+        b->paused_until = until;
+}
+
+void broker_step_wall(struct broker *b, int64_t ns)
+{
+    world_trace(b->w, "the wall clock steps by %.3f s", (double)ns / 1e9);
+    b->wall_offset += (uint64_t)ns;
+}
+
+void broker_fail_disk(struct broker *b, enum disk_kind kind, uint32_t countdown)
+{
+    world_trace(b->w, "the %uth %s from now fails", countdown, kind == DISK_FLUSH ? "flush" : "write");
+    b->failing = true;
+    b->flush_failed |= kind == DISK_FLUSH;
+    fake_disk_fail(b->disk, kind, countdown, -EIO);
+}
+
+static uint64_t world_of(const struct broker *b, struct instant boot)
+{
+    if (boot.ns == UINT64_MAX)
+        return UINT64_MAX;
+    uint64_t at = boot.ns - b->boot_origin + b->machine_start;
+    return boot.ns < b->boot_origin || at < b->w->now ? b->w->now : at;
+}
+
+/* Nothing happened: when to look again. Packets that wait although nothing happens wait for the disk. */
+static void sleep(struct broker *b)
+{
+    uint64_t soon = b->w->now + b->w->draw.step_ns;
+    bool quiet = shard_arm(b->shard);
+    shard_disarm(b->shard);
+    uint64_t at = world_of(b, shard_next_due(b->shard));
+    uint64_t disk = fake_disk_next_due(b->disk).ns;
+    at = disk < at ? disk : at;
+    if (!quiet && at > soon + 1000000)
+        at = soon + 1000000;
+    broker_wake(b, at < soon ? soon : at);
+}
+
+void broker_run(struct broker *b)
+{
+    struct world *w = b->w;
+    b->wake_at = UINT64_MAX;
+    if (!b->shard)
+        return start(b);
+    if (b->paused_until > w->now)
+        return broker_wake(b, b->paused_until);
+    fake_disk_step(b->disk, (struct instant){w->now});
+    unsigned n = shard_step(b->shard, boot_now(b));
+    if (shard_error(b->shard) != LEAT_OK) {
+        mark(sim_disk_error_ends_broker);
+        return broker_end(b, END_DISK, w->now + 50000000);
+    }
+    if (b->stopping && shard_stopped(b->shard))
+        return broker_end(b, END_STOP, w->now + 5000000);
+    if (n > 0)
+        broker_wake(b, w->now + w->draw.step_ns);
+    else
+        sleep(b);
+}

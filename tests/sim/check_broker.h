@@ -1,0 +1,16 @@
+/* check_broker.h - promises that are watched from inside: the engine of the running broker beside the history.
+ * Failure: history_fail(). Thread: one. */
+#ifndef LEAT_SIM_CHECK_BROKER_H
+#define LEAT_SIM_CHECK_BROKER_H
+
+#include "engine.h"
+#include "history.h"
+
+/* I17: the counters of every queue equal a recount, and add up. O(messages). */
+void check_counters(struct history *h, const struct engine *e);
+/* S2: what recovery found holds every message that must be there. O(messages). */
+void check_recovered(struct history *h, const struct engine *e);
+/* L: at the end nothing is ready, leased or delayed; dead messages are told to the history. */
+void check_drained(struct history *h, const struct engine *e);
+
+#endif

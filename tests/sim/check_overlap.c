@@ -1,0 +1,31 @@
+/* check_overlap.c - I7, I8: nobody else gets a message before its lease has ended.
+ *
+ * A lease ends by its time, by a nack, or in a crash before its fact was durable. */
+#include "check.h"
+
+static void compare(struct history *h, const struct seen_lease *a, const struct seen_lease *b)
+{
+    const struct seen_lease *first = history_later(a, b) ? b : a;
+    const struct seen_lease *next = first == a ? b : a;
+    if (first->given_back || next->latest >= first->due)
+        return;
+    if (history_may_be_lost(h, first->from, first->got.world))
+        return;
+    history_fail(h, "I8: message %u was leased again (attempt %u) %.6f s before its lease ended", first->message,
+                 next->attempts, (double)(first->due - next->latest) / 1e9);
+}
+
+void check_overlap(struct history *h, const struct event *e)
+{
+    uint32_t lease;
+    if (e->kind == EVENT_DELIVERED && !e->again)
+        lease = e->index;
+    else if (e->kind == EVENT_FINISH_DONE && h->finishes[e->index].op == OP_EXTEND)
+        lease = h->finishes[e->index].lease;
+    else
+        return;
+    const struct seen_lease *l = &h->leases[lease];
+    for (uint32_t i = h->messages[l->message].lease; i != HISTORY_NONE && !h->failed; i = h->leases[i].older)
+        if (i != lease)
+            compare(h, l, &h->leases[i]);
+}

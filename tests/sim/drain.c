@@ -1,0 +1,88 @@
+/* drain.c - see drain.h. */
+#include "drain.h"
+
+#include <string.h>
+
+#include "world.h"
+
+static const struct draw_actor manners = {.link = LINK_STREAM, .window = WINDOW_MIN, .finish_batch = 1000};
+
+void drain_open(struct drain *d, struct world *w)
+{
+    memset(d, 0, sizeof *d);
+    actor_open(&d->actor, w, DRAIN_LINK, &manners);
+    agenda_add(&w->agenda, w->now, ENTRY_ACTOR, DRAIN_LINK, 0, NULL);
+}
+
+void drain_close(struct drain *d)
+{
+    if (d->actor.w)
+        actor_close(&d->actor);
+    d->actor.w = NULL;
+}
+
+/* Log time at which the last lease or delay ends, or 0. */
+static uint64_t last_due(const struct engine *e)
+{
+    uint64_t due = 0;
+    for (uint32_t i = 0; i < e->slots.used; i++) {
+        const struct message *m = engine_message_at(e, i);
+        if ((m->state == MESSAGE_LEASED || m->state == MESSAGE_DELAYED) && m->due.ns > due)
+            due = m->due.ns;
+    }
+    return due;
+}
+
+/* Every queue was found empty. What is leased or delayed is waited for. */
+static void round_ends(struct drain *d)
+{
+    struct world *w = d->actor.w;
+    uint64_t due = last_due(shard_engine(w->broker.shard));
+    d->at = 0;
+    d->found = false;
+    if (due == 0) {
+        d->over = true;
+        return;
+    }
+    if (++d->rounds > DRAIN_ROUNDS_MAX)
+        return history_fail(&w->history, "L4: after %u rounds messages are still leased or delayed", d->rounds);
+    uint64_t log = broker_log(&w->broker);
+    uint64_t wait = (due > log ? due - log : 0) + 20000000;
+    actor_die(&d->actor, true, w->now + wait);
+}
+
+bool drain_work(struct drain *d)
+{
+    struct actor *a = &d->actor;
+    struct world *w = a->w;
+    if (d->asked || d->over || a->held_count > 0 || client_pending(a->client) > 0 || !broker_up(&w->broker))
+        return false;
+    const struct engine *e = shard_engine(w->broker.shard);
+    while (d->at < e->queues.used && engine_queue_at(e, d->at)->state != QUEUE_LIVE)
+        d->at++;
+    if (d->at == e->queues.used) {
+        if (d->found)
+            d->at = 0, d->found = false;
+        else
+            round_ends(d);
+        return false;
+    }
+    const struct queue *q = engine_queue_at(e, d->at);
+    uint32_t queue = history_queue(&w->history, &q->name, (struct queue_ref){d->at, q->incarnation}, &q->attributes);
+    d->asked = actor_take(a, queue, 100);
+    return d->asked;
+}
+
+void drain_took(struct drain *d, enum leat_status status)
+{
+    d->asked = false;
+    if (status == LEAT_OK)
+        d->found = true;
+    else if (status == LEAT_EMPTY)
+        d->at++;
+}
+
+bool drain_over(const struct drain *d)
+{
+    return d->over;
+}

@@ -1,0 +1,27 @@
+/* fault_table.h - every kind of fault.  FAULT(NAME, name, percent, help)
+ *
+ * `percent` of the seeds have it on, drawn independently of the others; a seed with few kinds of fault finds more than
+ * all at once. Each is supposed to be survivable, or ends the broker in the documented way. No include guard: expanded
+ * many times. */
+FAULT(CRASH, crash, 60, "the broker's process dies and starts again")
+FAULT(POWER, power, 50, "power cut: what was not synced is old, new, torn or zero")
+FAULT(REBOOT, reboot, 30, "a power cut starts the machine anew: new boot id, the boot clock near zero")
+FAULT(RELAPSE, relapse, 25, "the disk dies while the broker recovers")
+FAULT(STOP, stop, 20, "the broker is stopped in order and started again")
+FAULT(PAUSE, pause, 20, "the broker does not run for a while")
+FAULT(CLOCK, clock, 30, "the wall clock steps")
+FAULT(LOSS, loss, 35, "datagrams are lost")
+FAULT(REPEAT, repeat, 35, "datagrams arrive twice")
+FAULT(REORDER, reorder, 35, "datagrams overtake each other")
+FAULT(CORRUPT, corrupt, 25, "bytes of datagrams change")
+FAULT(REPLAY, replay, 25, "datagrams of an older connection come again")
+FAULT(LAG, lag, 30, "packets are late, now and then by seconds")
+FAULT(CUT, cut, 35, "connections break")
+FAULT(CLOG, clog, 25, "clients do not read what they are sent")
+FAULT(GONE, gone, 30, "clients die with calls and leases open, and others come")
+FAULT(WRITE_ERROR, write_error, 10, "a write fails")
+FAULT(FLUSH_ERROR, flush_error, 10, "a flush fails")
+FAULT(SHORT_WRITE, short_write, 20, "a write is done in part")
+FAULT(SPIKE, spike, 25, "the disk is slow, now and then by far")
+FAULT(DISORDER, disorder, 40, "disk operations end in another order")
+FAULT(NO_SPACE, no_space, 10, "the disk is full for a while")

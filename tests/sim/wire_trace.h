@@ -1,0 +1,10 @@
+/* wire_trace.h - the frames of a packet as lines for people (--wire). Failure: garbage is said to be garbage. Thread:
+ * one. */
+#ifndef LEAT_SIM_WIRE_TRACE_H
+#define LEAT_SIM_WIRE_TRACE_H
+
+#include "net.h"
+
+void wire_trace_print(uint64_t now, const struct packet *p);
+
+#endif

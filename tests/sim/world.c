@@ -1,0 +1,275 @@
+/* world.c - one event after the other, in three phases; see world.h. */
+#include "world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check_broker.h"
+#include "hash.h"
+#include "mark.h"
+#include "must.h"
+#include "wire_trace.h"
+
+enum { EVENTS_MAX = 1500000 };
+#define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
+#define DRAIN_BOUND (400 * 86400000000000ull) /* delays of a month, in rounds */
+
+struct stamp world_stamp(const struct world *w)
+{
+    return (struct stamp){w->now, broker_log(&w->broker)};
+}
+
+void world_trace(const struct world *w, const char *format, ...)
+{
+    if (!w->trace)
+        return;
+    va_list args;
+    va_start(args, format);
+    printf("%12.6f  ", (double)w->now / 1e9);
+    vprintf(format, args);
+    printf("\n");
+    va_end(args);
+}
+
+void world_note(struct world *w, uint64_t a, uint64_t b)
+{
+    w->hash = (w->hash ^ a) * 0x9e3779b97f4a7c15ull;
+    w->hash = ((w->hash ^ w->hash >> 29) + b) * 0xbf58476d1ce4e5b9ull;
+}
+
+void world_status(struct world *w, uint32_t actor, uint8_t op, uint32_t queue, enum leat_status status)
+{
+    static const enum leat_status never[] = {LEAT_BAD_FRAME,   LEAT_BAD_VERSION,  LEAT_BAD_OP,
+                                             LEAT_BAD_REQUEST, LEAT_BAD_CHECKSUM, LEAT_BAD_RECEIPT,
+                                             LEAT_CORRUPT,     LEAT_DISK_ERROR,   LEAT_NO_MEMORY};
+    (void)queue;
+    for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++)
+        if (status == never[i])
+            history_fail(&w->history, "c%u asked for %s and was told %s", actor, frame_op_name(op),
+                         status_name((int)status));
+}
+
+void world_open(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    history_open(&w->history);
+}
+
+void world_close(struct world *w)
+{
+    history_close(&w->history);
+    agenda_close(&w->agenda);
+}
+
+static void begin(struct world *w, const struct world_options *o)
+{
+    history_reset(&w->history);
+    w->agenda.count = 0;
+    w->agenda.made = 0;
+    w->now = 1000;
+    w->hash = 0;
+    w->operations = w->next_crash = 0;
+    w->trace = o->trace;
+    w->wire = o->wire;
+    w->phase = PHASE_SAFETY;
+    memset(&w->stats, 0, sizeof w->stats);
+    memset(w->kinds, 0, sizeof w->kinds);
+    draw_seed(&w->draw, o->seed, o->operations, o->allowed, o->forced);
+    net_open(&w->net, &w->agenda, &w->draw);
+    w->net.now = w->now;
+    broker_open(&w->broker, w);
+    strike_open(&w->strike, w);
+    for (unsigned i = 0; i < DRAW_QUEUES_MAX; i++)
+        w->queue[i] = (struct known_queue){.number = HISTORY_NONE};
+    for (unsigned i = 0; i < w->draw.actors; i++) {
+        actor_open(&w->actor[i], w, i, &w->draw.actor[i]);
+        agenda_add(&w->agenda, w->now + i, ENTRY_ACTOR, i, 0, NULL);
+    }
+}
+
+static void end(struct world *w)
+{
+    struct entry e;
+    while (agenda_next(&w->agenda, &e))
+        if (e.kind == ENTRY_PACKET)
+            free(e.what);
+    for (unsigned i = 0; i < w->draw.actors; i++)
+        actor_close(&w->actor[i]);
+    drain_close(&w->drain);
+    broker_close(&w->broker);
+    net_close(&w->net);
+}
+
+static struct actor *actor_of(struct world *w, uint32_t number)
+{
+    return number == DRAIN_LINK ? &w->drain.actor : &w->actor[number];
+}
+
+static void read_packets(struct world *w, uint32_t link, struct packet *p)
+{
+    for (; p; p = net_backlog(&w->net, link)) {
+        actor_read(actor_of(w, link), p);
+        free(p);
+    }
+}
+
+static void packet(struct world *w, struct packet *p)
+{
+    world_note(w, (uint64_t)p->peer << 32 | p->size << 1 | p->to_client, hash_bytes(p->bytes, p->size));
+    uint32_t link = p->link;
+    if (w->wire)
+        wire_trace_print(w->now, p);
+    read_packets(w, link, net_arrive(&w->net, p));
+}
+
+static void link_changes(struct world *w, uint32_t link, uint32_t detail)
+{
+    int what = net_changed(&w->net, link, detail);
+    if (what == LINK_FLOWS)
+        read_packets(w, link, net_backlog(&w->net, link));
+    else if (what >= 0)
+        actor_link(actor_of(w, link), (enum link_change)what);
+}
+
+static void event(struct world *w, const struct entry *e)
+{
+    must(e->at >= w->now);
+    w->now = w->net.now = e->at;
+    w->stats.events++;
+    w->kinds[e->kind]++;
+    world_note(w, e->at, (uint64_t)e->kind << 32 | e->number);
+    switch (e->kind) {
+    case ENTRY_PACKET:
+        packet(w, e->what);
+        break;
+    case ENTRY_ACTOR:
+        if (actor_of(w, e->number)->w)
+            actor_run(actor_of(w, e->number));
+        break;
+    case ENTRY_BROKER:
+        if (e->at == w->broker.wake_at)
+            broker_run(&w->broker);
+        break;
+    default:
+        link_changes(w, e->number, e->detail);
+    }
+    if (w->net.woken && broker_up(&w->broker))
+        broker_wake(&w->broker, w->now);
+    w->net.woken = false;
+}
+
+/* ---- phases ---- */
+
+/* The end of all faults: the broker runs, nobody asks for more. */
+static void heal(struct world *w)
+{
+    world_trace(w, "-- faults are off");
+    w->phase = PHASE_LIVENESS;
+    w->deadline = w->now + LIVENESS_BOUND;
+    w->net.faults = false;
+    strike_heal(&w->strike);
+    for (unsigned i = 0; i < w->draw.actors; i++) {
+        w->actor[i].quiet = true;
+        if (!w->actor[i].client) /* it stays dead */
+            w->actor[i].born = UINT64_MAX;
+        net_clog(&w->net, i, 0);
+        agenda_add(&w->agenda, w->now, ENTRY_ACTOR, i, 0, NULL);
+    }
+}
+
+static bool all_said_goodbye(struct world *w)
+{
+    unsigned left = 0;
+    for (unsigned i = 0; i < w->draw.actors; i++) {
+        struct actor *a = &w->actor[i];
+        if (!a->client)
+            continue;
+        if (client_finished(a->client)) {
+            net_hang_up(&w->net, i);
+            actor_close(a);
+            continue;
+        }
+        left++;
+        if (!a->leaving && actor_idle(a)) {
+            a->leaving = true;
+            client_bye(a->client);
+            agenda_add(&w->agenda, w->now, ENTRY_ACTOR, i, 0, NULL);
+        }
+    }
+    return left == 0;
+}
+
+static void late(struct world *w)
+{
+    for (unsigned i = 0; i < w->draw.actors; i++) {
+        const struct actor *a = &w->actor[i];
+        for (unsigned k = 0; a->client && k < ACTOR_CALLS; k++)
+            if (a->call[k].open)
+                return history_fail(&w->history, "L5: c%u waits for the answer to a %s since %.6f s", i,
+                                    frame_op_name(a->call[k].op), (double)a->call[k].asked.world / 1e9);
+    }
+    for (unsigned i = 0; i < w->draw.actors; i++)
+        if (w->actor[i].client)
+            return history_fail(&w->history, "L5: c%u does not get away: %u calls, %u messages in its hands, %s", i,
+                                client_pending(w->actor[i].client), w->actor[i].held_count,
+                                client_ready(w->actor[i].client) ? "connected" : "not connected");
+    history_fail(&w->history, "L5: draining does not end");
+}
+
+/* What comes after this event; true when the run is over. */
+static bool phase_ends(struct world *w)
+{
+    switch (w->phase) {
+    case PHASE_SAFETY:
+        if (w->operations >= w->draw.operations && strike_idle(&w->strike))
+            heal(w);
+        return false;
+    case PHASE_LIVENESS:
+        if (!all_said_goodbye(w))
+            return false;
+        world_trace(w, "-- draining");
+        w->phase = PHASE_DRAIN;
+        w->deadline = w->now + DRAIN_BOUND;
+        drain_open(&w->drain, w);
+        return false;
+    default:
+        return drain_over(&w->drain);
+    }
+}
+
+static void final_checks(struct world *w)
+{
+    struct history *h = &w->history;
+    const struct engine *e = shard_engine(w->broker.shard);
+    check_drained(h, e);
+    if (!h->failed)
+        history_end(h, world_stamp(w));
+    w->stats.unknown = h->unknown;
+    w->stats.operations = w->operations;
+}
+
+bool world_run(struct world *w, const struct world_options *o)
+{
+    begin(w, o);
+    struct history *h = &w->history;
+    struct entry e;
+    bool over = false;
+    while (!over && !h->failed && agenda_next(&w->agenda, &e)) {
+        event(w, &e);
+        strike_dice(&w->strike);
+        over = phase_ends(w);
+        if (w->phase != PHASE_SAFETY && w->now > w->deadline)
+            late(w);
+        if (w->stats.events > EVENTS_MAX)
+            history_fail(h, "L5: %u events and no end: %u packets, actors ran %u times, the broker %u times", EVENTS_MAX,
+                         w->kinds[ENTRY_PACKET], w->kinds[ENTRY_ACTOR], w->kinds[ENTRY_BROKER]);
+    }
+    if (!over && !h->failed)
+        history_fail(h, "L5: nothing more happens");
+    if (!h->failed)
+        final_checks(w);
+    end(w);
+    return !h->failed;
+}
