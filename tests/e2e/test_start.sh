@@ -8,7 +8,7 @@ passed=0 failed=0 skipped=0
 T=$(mktemp -d /tmp/leat-start-XXXXXX)
 chmod 755 "$T"
 cp "$B/leatd" "$T/leatd" || exit 1
-pid=
+pid= as=()
 tidy_up() {
     [ -n "$pid" ] && kill -KILL "$pid"
     mountpoint -q "$T/small" 2>/dev/null && umount "$T/small"
@@ -34,7 +34,7 @@ shows() { grep -qE -- "$1" "$T/out"; }
 # start ARGUMENT... - a broker in the background: $pid, $tcp, $http; false when it has ended instead.
 start() {
     : >"$T/out"
-    exec 7< <(exec "$T/leatd" "$@" 2>"$T/err")
+    exec 7< <(exec "${as[@]}" "$T/leatd" "$@" 2>"$T/err")
     pid=$!
     while IFS= read -r -t 60 line <&7; do
         echo "$line" >>"$T/out"
@@ -205,6 +205,12 @@ if [ "$(id -u)" = 0 ]; then
     is "and is named" says "$T/mine"
     is "a port below 1024 is 77" refuses 77 "${nobody[@]}" "$T/leatd" --data "$T/theirs" --listen 127.0.0.1:80 --http none
     mkdir -m 700 "$T/nobody" && chown 65534:65534 "$T/nobody"
+    as=("${nobody[@]}")
+    is "a plain user's broker starts" start --data "$T/nobody/d" "${free[@]}" --eal --no-huge
+    is "with a local port" shows "^leatd: local $T/nobody/d/leat.sock$"
+    is "and is well" [ "$(curl -s -m 10 "127.0.0.1:$http/healthz")" = ok ]
+    is "SIGTERM ends it with 0" ends 0 TERM
+    as=()
     if mkdir "$T/small" && mount -t tmpfs -o size=32M none "$T/small" 2>/dev/null; then
         is "a disk too small for the log is 74" refuses 74 "$T/leatd" --data "$T/small/d" "${free[@]}"
         is "and says what is needed" says "has too little space: 1024 MB are needed"
