@@ -196,6 +196,12 @@ is "takes go on" load first --workload drain --messages 1000
 is "and find all" says "1000 of 1000 found, 0 more than once, 0 not ours"
 is "the rest can be taken, too" load rest --workload drain --messages 1
 is "and puts work again" load first --messages 1000
+is "SIGKILL ends it" ends 137 KILL
+is "it starts after SIGKILL" start --data "$T/little" "${free[@]}" --local none \
+    --disk-max 16M --segment-size 1M --block-max 256K --body-max 64K --hot-max 2M
+is "and says what it holds" shows "2 queues, 1000 messages$"
+is "all that was acknowledged can be taken" load first --workload drain --messages 1000
+is "once each" says "1000 of 1000 found, 0 more than once, 0 not ours"
 is "SIGTERM ends it with 0" ends 0 TERM
 
 if [ "$(id -u)" = 0 ]; then
