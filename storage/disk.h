@@ -74,8 +74,8 @@ bool disk_list(struct disk *d, unsigned i, char name[DISK_NAME_MAX]);
 uint64_t disk_free(struct disk *d);
 
 /* Background creation: starts making and zero-filling the file without blocking the shard; its end comes through
- * disk_reap() with `tag` and the file's number (or -errno) as the result, when file and directory are synced. At most one at a time; false: one is under
- * way. */
+ * disk_reap() with `tag` and the file's number (or -errno) as the result, when file and directory are synced. At most
+ * one at a time; false: one is under way. */
 bool disk_create_start(struct disk *d, const char *name, uint64_t size, uint64_t tag);
 
 #endif
