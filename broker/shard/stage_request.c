@@ -12,6 +12,7 @@
 #include "mark.h"
 
 enum { ENTRY_DONE, ENTRY_STALLED, ENTRY_CUT };
+enum { REQUEST_AHEAD = 32 };
 
 static bool stage_request_engine(uint8_t kind)
 {
@@ -221,10 +222,22 @@ static int stage_request_accept(struct shard *s, struct session *session, struct
     return ENTRY_DONE;
 }
 
+/* A burst of receipts: their slots come to the cache side by side. */
+static void stage_request_ahead(const struct shard *s, const struct stage_batch *b)
+{
+    const uint8_t *receipts[REQUEST_AHEAD];
+    uint32_t n = 0;
+    for (; n < REQUEST_AHEAD && b->entry + n < b->r.count; n++)
+        receipts[n] = b->r.entries + (size_t)(b->entry + n) * RECEIPT_BYTES;
+    plan_ahead(&s->engine, receipts, n);
+}
+
 static bool stage_request_entries(struct shard *s, struct session *session)
 {
     struct stage_batch *b = &s->batch;
     while (b->entry < b->r.count) {
+        if (b->r.op != OP_PUT && b->r.count > 1 && b->entry % REQUEST_AHEAD == 0)
+            stage_request_ahead(s, b);
         struct fact f;
         uint32_t offset = b->offset;
         enum leat_status status = stage_request_plan(s, &b->r, &offset, &f);
