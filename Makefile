@@ -36,7 +36,7 @@ ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
 USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
-USES_tests/fuzz     := $(ALL_ROOMS) client
+USES_tests/fuzz     := $(ALL_ROOMS) client tests/lib
 USES_tests/e2e      := $(ALL_ROOMS) client perf
 
 # What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
@@ -49,7 +49,7 @@ PORT_ROOMS := broker/os broker/net broker/admin broker/http storage/uring
 
 PACKAGES := build-essential pkg-config liburing-dev libjemalloc-dev libck-dev libisal-dev libxxhash-dev \
             libmicrohttpd-dev libjansson-dev libinih-dev libssl-dev libcmocka-dev dpdk-dev \
-            clang clang-format libclang-rt-14-dev universal-ctags python3 strace curl e2fsprogs util-linux
+            clang clang-format libclang-rt-14-dev universal-ctags python3 strace curl e2fsprogs util-linux iproute2
 
 WARN  := -Wall -Wextra -Wconversion -Wformat=2 -Wimplicit-fallthrough -Werror
 HARD  := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero \
@@ -70,7 +70,9 @@ CORE_OBJS   := $(call objs,$(foreach r,$(CORE_ROOMS),$(call srcs,$(r))))
 PORT_OBJS   := $(call objs,$(foreach r,$(PORT_ROOMS),$(call srcs,$(r))))
 MAIN_OBJS   := $(call objs,$(call srcs,broker))
 CLIENT_OBJS := $(call objs,$(call srcs,client) $(call srcs,broker/base) $(call srcs,broker/wire))
-TESTLIB_OBJS := $(filter-out %/fake_disk.o %/log_rig.o,$(call objs,$(call srcs,tests/lib)))
+FAKE_DISK_OBJS := $(B)/tests/lib/fake_disk.o $(B)/tests/lib/fake_crash.o
+TESTLIB_OBJS := $(filter-out $(FAKE_DISK_OBJS) %/log_rig.o,$(call objs,$(call srcs,tests/lib)))
+FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c)) $(B)/seeds
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
 # These run on tests/lib/fake_disk, which fills in disk.h in place of storage/uring.
 FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_journal_% $(B)/test_recovery $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
@@ -94,7 +96,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps run test unit asan clang tsan tsan-bins tidy clean programs
+.PHONY: all deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -120,9 +122,9 @@ $(B)/leat: $(call objs,$(call srcs,client/cli)) $(B)/libleat.a
 $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
-$(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(B)/tests/lib/fake_disk.o
+$(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(FAKE_DISK_OBJS)
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
-$(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(B)/tests/lib/fake_disk.o $(B)/tests/lib/log_rig.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
+$(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS)
 $(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)
@@ -144,9 +146,17 @@ $(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_config: $(B)/broker/config.o
+$(B)/test_bench: $(call objs,$(addprefix perf/,tally.c raw_frame.c options.c target.c))
 $(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
+
+# Fuzz targets are built by clang with libFuzzer; see tests/fuzz/DESIGN.md.
+FUZZ_OBJS := $(call objs,tests/fuzz/target.c tests/lib/twin.c) $(B)/libleat-core.a
+$(filter $(B)/fuzz_%,$(FUZZ_BINS)): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_OBJS)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $^ $(CORE_LIBS)
+$(B)/seeds: $(call objs,tests/fuzz/seeds.c tests/fuzz/seeds_words.c) $(FUZZ_OBJS)
+	$(CC) $(LDFLAGS) -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $^ $(CORE_LIBS)
 
 # Installs what is missing; quick when nothing is.
 deps:
@@ -178,6 +188,13 @@ tsan-bins: $(TSAN_TESTS)
 tsan:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-tsan SAN='-fsanitize=thread' tsan-bins
 	@TSAN_OPTIONS='halt_on_error=1 exitcode=66' setarch -R sh tests/lib/run.sh $(patsubst $(B)/%,$(B)-tsan/%,$(TSAN_TESTS))
+
+# make fuzz [TARGET="request fact"] [SECONDS=600]: each target for so long.
+fuzz:
+	@$(MAKE) --no-print-directory -j2 B=$(B)-fuzz CC=clang CFLAGS='-O1 -g' \
+	    SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all' fuzz-programs
+	@F=$(B)-fuzz FUZZ_TARGET='$(TARGET)' FUZZ_SECONDS=$(or $(SECONDS),60) bash tests/fuzz/fuzz.sh
+fuzz-programs: $(FUZZ_BINS)
 
 tidy: programs $(UNIT_BINS)
 	@B=$(B) bash tests/tidy/tidy.sh

@@ -228,14 +228,16 @@ static enum exits open_local(struct broker *b)
     return EXITS_OK;
 }
 
-/* A shard that spins has a core of its own, the last one: interrupts prefer the first. */
+/* A shard that spins has a core of its own, the last one: interrupts prefer the first. The kernel's workers, who flush
+ * the disk, keep off it where they have two cores else; with one, a spinning client there could starve them. */
 static void take_core(const struct broker *b)
 {
     if (b->config->poll != POLL_SPIN || cores_count() < 2)
         return;
     unsigned core = cores_at(cores_count() - 1);
     if (cores_pin(core)) {
-        ring_keep_workers_off(b->ring, core);
+        if (cores_count() > 2)
+            ring_keep_workers_off(b->ring, core);
         printf("leatd: shard 0 has core %u\n", core);
     }
 }

@@ -11,7 +11,7 @@
 
 static enum leat_status hello_refused(struct client *c, enum leat_status status, struct instant now)
 {
-    if ((status == LEAT_NO_SESSION || status == LEAT_SESSION_EXPIRED) && c->session_open) {
+    if (c->session_open && !status_retry(status) && status != LEAT_BAD_VERSION) { /* it cannot be resumed */
         client_expire(c);
         client_say_hello(c);
         return LEAT_OK;
@@ -59,10 +59,17 @@ static enum leat_status hello_answered(struct client *c, const struct frame_op *
     return LEAT_OK;
 }
 
+/* The broker does not know our session on this connection: the next one will ask for it. (Before hello is answered, this
+ * is said to what we sent in an earlier connection.) */
+static void lose_session(struct client *c)
+{
+    c->broken = c->broken || c->link == LINK_READY;
+}
+
 static enum leat_status pong(struct client *c, const struct frame_op *op, struct instant now)
 {
     if (op->status == LEAT_NO_SESSION || op->status == LEAT_SESSION_EXPIRED)
-        c->broken = true; /* the next connection will ask for the session */
+        lose_session(c);
     if (op->status != LEAT_GAP)
         return LEAT_OK;
     struct window_slot *slot = window_find(&c->window, op->number);
@@ -183,7 +190,7 @@ static enum leat_status answered(struct client *c, const struct frame_op *op, st
     if (op->status == LEAT_PARKED)
         return parked(c, slot, now);
     if (op->status == LEAT_NO_SESSION || op->status == LEAT_SESSION_EXPIRED) {
-        c->broken = true;
+        lose_session(c);
         return LEAT_OK;
     }
     bool cached = call->by_name && !call->looking_up && !call->looked_up;

@@ -24,7 +24,7 @@ struct instant lane_now(void)
 bool lane_open(struct lane *lane, const struct lane_options *o)
 {
     memset(lane, 0, sizeof *lane);
-    lane->link = link_open(&o->address, o->eal, lane->why, sizeof lane->why);
+    lane->link = link_open(&o->target, o->eal, lane->why, sizeof lane->why);
     if (!lane->link)
         return false;
     uint32_t datagram = link_datagram_max(lane->link);
@@ -71,7 +71,7 @@ static void connect_if_wanted(struct lane *lane)
 
 int lane_in(struct lane *lane)
 {
-    struct link_bytes in[LINK_BURST];
+    struct client_io_bytes *in = lane->in; /* not on the stack: the compiler would clear it each time */
     if (!lane->connected) {
         connect_if_wanted(lane);
         return 0;

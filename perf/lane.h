@@ -18,11 +18,12 @@ struct lane {
     bool connected;
     size_t held, held_max; /* bytes of out[] that the link had no room for; room for one output */
     uint8_t *out;
+    struct client_io_bytes in[LINK_BURST];
     char why[256];
 };
 
 struct lane_options {
-    struct link_address address;
+    struct target target;
     const char *eal;
     uint16_t window;
     uint64_t seed;

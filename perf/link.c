@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client_io.h"
 #include "must.h"
 
 enum { RECEIVE_BYTES = 256 * 1024, SEND_BYTES = 256 * 1024 };
@@ -24,7 +23,7 @@ enum { RECEIVE_BYTES = 256 * 1024, SEND_BYTES = 256 * 1024 };
 _Static_assert((int)LINK_BURST <= 32, "a burst of client_io_receive()");
 
 struct link {
-    struct link_address address;
+    struct target to;
     const char *eal;
     int fd;               /* TCP: -1 while there is no connection */
     struct client_io *io; /* local: NULL until the first connection */
@@ -33,28 +32,7 @@ struct link {
     _Alignas(64) uint8_t in[RECEIVE_BYTES], out[SEND_BYTES];
 };
 
-bool link_parse(struct link_address *a, const char *text)
-{
-    *a = (struct link_address){.kind = LINK_TCP};
-    if (!strncmp(text, "vhost://", 8)) {
-        a->kind = LINK_LOCAL;
-        text += 8;
-        return *text && (size_t)snprintf(a->host, sizeof a->host, "%s", text) < sizeof a->host;
-    }
-    if (strncmp(text, "tcp://", 6) != 0)
-        return false;
-    text += 6;
-    const char *colon = strrchr(text, ':');
-    if (!colon || colon == text || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))
-        return false;
-    size_t host = (size_t)(colon - text);
-    bool brackets = text[0] == '[' && text[host - 1] == ']'; /* of an IPv6 address */
-    text += brackets, host -= brackets ? 2 : 0;
-    return host < sizeof a->host && snprintf(a->host, sizeof a->host, "%.*s", (int)host, text) > 0 &&
-           (size_t)snprintf(a->port, sizeof a->port, "%s", colon + 1) < sizeof a->port;
-}
-
-struct link *link_open(const struct link_address *a, const char *eal, char *why, size_t why_size)
+struct link *link_open(const struct target *to, const char *eal, char *why, size_t why_size)
 {
     struct link *l = aligned_alloc(64, (sizeof *l + 63) / 64 * 64);
     if (!l) {
@@ -62,7 +40,7 @@ struct link *link_open(const struct link_address *a, const char *eal, char *why,
         return NULL;
     }
     memset(l, 0, sizeof *l);
-    l->address = *a;
+    l->to = *to;
     l->eal = eal;
     l->fd = -1;
     return l;
@@ -79,7 +57,7 @@ void link_close(struct link *l)
 
 static bool local_connect(struct link *l, char *why, size_t why_size)
 {
-    struct client_io_options o = {.path = l->address.host, .eal = l->eal};
+    struct client_io_options o = {.path = l->to.host, .eal = l->eal};
     if (l->io)
         return client_io_reopen(l->io, why, why_size);
     l->io = client_io_open(&o, why, why_size);
@@ -89,9 +67,9 @@ static bool local_connect(struct link *l, char *why, size_t why_size)
 static bool tcp_connect(struct link *l, char *why, size_t why_size)
 {
     struct addrinfo want = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    int on = 1, error = getaddrinfo(l->address.host, l->address.port, &want, &found);
+    int on = 1, error = getaddrinfo(l->to.host, l->to.port, &want, &found);
     if (error) {
-        snprintf(why, why_size, "%s: %s", l->address.host, gai_strerror(error));
+        snprintf(why, why_size, "%s: %s", l->to.host, gai_strerror(error));
         return false;
     }
     if (l->fd >= 0)
@@ -110,55 +88,42 @@ static bool tcp_connect(struct link *l, char *why, size_t why_size)
     }
     freeaddrinfo(found);
     if (l->fd < 0)
-        snprintf(why, why_size, "%s port %s: %s", l->address.host, l->address.port, strerror(error));
+        snprintf(why, why_size, "%s port %s: %s", l->to.host, l->to.port, strerror(error));
     return l->fd >= 0;
 }
 
 bool link_connect(struct link *l, char *why, size_t why_size)
 {
-    return l->address.kind == LINK_LOCAL ? local_connect(l, why, why_size) : tcp_connect(l, why, why_size);
+    return l->to.kind == TARGET_LOCAL ? local_connect(l, why, why_size) : tcp_connect(l, why, why_size);
 }
 
 uint32_t link_datagram_max(const struct link *l)
 {
-    return l->address.kind == LINK_LOCAL ? CLIENT_IO_FRAMES_MAX : 0;
+    return l->to.kind == TARGET_LOCAL ? CLIENT_IO_FRAMES_MAX : 0;
 }
 
-static int local_receive(struct link *l, struct link_bytes in[LINK_BURST])
+int link_receive(struct link *l, struct client_io_bytes in[LINK_BURST])
 {
-    struct client_io_bytes got[LINK_BURST];
-    unsigned n = client_io_receive(l->io, got, LINK_BURST);
-    for (unsigned i = 0; i < n; i++)
-        in[i] = (struct link_bytes){got[i].data, got[i].size, got[i].buffer};
-    return (int)n;
-}
-
-int link_receive(struct link *l, struct link_bytes in[LINK_BURST])
-{
-    if (l->address.kind == LINK_LOCAL)
-        return local_receive(l, in);
+    if (l->to.kind == TARGET_LOCAL)
+        return (int)client_io_receive(l->io, in, LINK_BURST);
     if (l->fd < 0)
         return LINK_ENDED;
     ssize_t n = recv(l->fd, l->in, sizeof l->in, MSG_DONTWAIT);
     if (n <= 0)
         return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : LINK_ENDED;
-    in[0] = (struct link_bytes){l->in, (uint32_t)n, NULL};
+    in[0] = (struct client_io_bytes){l->in, (uint32_t)n, NULL};
     return 1;
 }
 
-void link_done(struct link *l, const struct link_bytes *in, int n)
+void link_done(struct link *l, const struct client_io_bytes *in, int n)
 {
-    struct client_io_bytes got[LINK_BURST];
-    if (l->address.kind != LINK_LOCAL || n <= 0)
-        return;
-    for (int i = 0; i < n; i++)
-        got[i] = (struct client_io_bytes){in[i].data, in[i].size, in[i].buffer};
-    client_io_done(l->io, got, (unsigned)n);
+    if (l->to.kind == TARGET_LOCAL && n > 0)
+        client_io_done(l->io, in, (unsigned)n);
 }
 
 bool link_send(struct link *l, const void *bytes, size_t size)
 {
-    if (l->address.kind == LINK_LOCAL)
+    if (l->to.kind == TARGET_LOCAL)
         return client_io_send(l->io, bytes, (uint32_t)size);
     must(size <= sizeof l->out);
     if (l->sending + size > sizeof l->out)
@@ -172,7 +137,7 @@ bool link_send(struct link *l, const void *bytes, size_t size)
 
 void link_flush(struct link *l)
 {
-    if (l->address.kind == LINK_LOCAL) {
+    if (l->to.kind == TARGET_LOCAL) {
         client_io_flush(l->io);
         return;
     }
@@ -188,7 +153,7 @@ void link_flush(struct link *l)
 
 void link_wait(struct link *l, unsigned ms)
 {
-    if (l->address.kind == LINK_LOCAL) {
+    if (l->to.kind == TARGET_LOCAL) {
         client_io_wait(l->io, ms);
         return;
     }

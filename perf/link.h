@@ -15,29 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum link_kind { LINK_TCP, LINK_LOCAL };
-
-struct link_address {
-    enum link_kind kind;
-    char host[108]; /* or the path of the socket */
-    char port[8];
-};
+#include "client_io.h"
+#include "target.h"
 
 enum { LINK_BURST = 32, LINK_ENDED = -1 };
 
-struct link_bytes {
-    const uint8_t *data;
-    uint32_t size;
-    void *buffer; /* the link's own */
-};
-
 struct link;
 
-/* link_parse: "tcp://HOST:PORT" or "vhost://PATH"; false for anything else. */
-bool link_parse(struct link_address *a, const char *text);
-
 /* Connects nothing yet. `eal`: arguments for DPDK, or NULL. */
-struct link *link_open(const struct link_address *a, const char *eal, char *why, size_t why_size);
+struct link *link_open(const struct target *to, const char *eal, char *why, size_t why_size);
 void link_close(struct link *l);
 
 bool link_connect(struct link *l, char *why, size_t why_size);
@@ -46,8 +32,8 @@ bool link_connect(struct link *l, char *why, size_t why_size);
 uint32_t link_datagram_max(const struct link *l);
 
 /* What is here now: 0..LINK_BURST pieces, or LINK_ENDED. */
-int link_receive(struct link *l, struct link_bytes in[LINK_BURST]);
-void link_done(struct link *l, const struct link_bytes *in, int n);
+int link_receive(struct link *l, struct client_io_bytes in[LINK_BURST]);
+void link_done(struct link *l, const struct client_io_bytes *in, int n);
 
 /* False: no room now, nothing was taken. */
 bool link_send(struct link *l, const void *bytes, size_t size);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "load_step.h"
+#include "raw.h"
 
 enum { READY_SECONDS = 5, SETTLE_SECONDS = 10, FILL_BATCH = 500, IDLE_MS = 1, BYE_SECONDS = 1 };
 
@@ -24,7 +25,7 @@ static void start_cycles(struct load *l, struct instant now)
     for (unsigned i = 0; i < l->sources; i++)
         while (!l->stopping && l->free_count[i] > 0 && load_step_wanted(l)) {
             uint64_t due = now.ns;
-            if (l->o->rate > 0 && !pace_take(&l->pace, now.ns, &due))
+            if (l->o->rate > 0 && !pace_take(&l->pace, now.ns < l->end_ns ? now.ns : l->end_ns - 1, &due))
                 return;
             load_step_start(l, i, due);
         }
@@ -43,7 +44,6 @@ static int turn(struct load *l)
             load_step_result(l, i, &r, now);
     }
     start_cycles(l, now);
-    l->looked_ns = now.ns;
     for (unsigned i = 0; i < l->lanes; i++)
         lane_out(&l->lane[i], now);
     return came;
@@ -67,15 +67,17 @@ static void measure(struct load *l)
 {
     struct load_result *r = l->result;
     uint64_t start = lane_now().ns, now = start;
-    uint64_t from = start + (uint64_t)(l->o->warm_seconds * 1e9), end = from + (uint64_t)(l->o->seconds * 1e9);
+    uint64_t from = start + (uint64_t)(l->o->warm_seconds * 1e9);
     double cpu = cpu_seconds();
     bool warm = l->o->workload == WORKLOAD_DRAIN;
+    l->end_ns = from + (uint64_t)(l->o->seconds * 1e9);
     if (warm)
-        from = start, end = UINT64_MAX;
+        from = start, l->end_ns = UINT64_MAX;
     l->counting = warm;
     if (l->o->rate > 0)
         l->pace = pace_start(start, l->o->rate);
-    while (now < end && !l->stopping) {
+    for (bool over = false; !over && !l->stopping;) {
+        over = now >= l->end_ns; /* one turn more: what was due until the end */
         sleep_if_idle(l, turn(l));
         now = lane_now().ns;
         if (!warm && now >= from) {
@@ -88,7 +90,7 @@ static void measure(struct load *l)
     uint64_t last = l->stopping && l->last_ns > from ? l->last_ns : now;
     r->seconds = (double)(last - from) / 1e9;
     r->cpu_seconds = cpu_seconds() - cpu;
-    r->missed = l->o->rate > 0 ? pace_missed(&l->pace, l->looked_ns) : 0;
+    r->missed = l->o->rate > 0 ? pace_missed(&l->pace, l->end_ns) : 0;
 }
 
 /* No new cycles; waits for those under way. Parked takes of the consumer need not end. */
@@ -102,13 +104,19 @@ static bool settle(struct load *l)
     return true;
 }
 
+/* Asks for something about our queue, and remembers its number. */
 static enum leat_status queue_ask(struct load *l, uint8_t op, const struct queue_attributes *attributes)
 {
     struct client_result r;
+    struct reply_stat stat;
+    uint32_t at = 0;
     struct client_op ask = {.request = {.op = op, .name = l->queue}};
     if (attributes)
         ask.request.attributes = *attributes;
-    return lane_call(&l->lane[0], &ask, &r);
+    enum leat_status status = lane_call(&l->lane[0], &ask, &r);
+    if (status == LEAT_OK && op != OP_QUEUE_DROP && reply_next_stat(&r.reply, &at, &stat))
+        l->ref = stat.queue;
+    return status;
 }
 
 static bool queue_make(struct load *l, char *why, size_t why_size)
@@ -122,7 +130,9 @@ static bool queue_make(struct load *l, char *why, size_t why_size)
         must(name_set(&l->queue, name, strlen(name)));
     }
     status = queue_ask(l, OP_QUEUE_CREATE, &a);
-    if (status == LEAT_OK || (l->o->queue.size > 0 && status == LEAT_QUEUE_EXISTS))
+    if (l->o->queue.size > 0 && status == LEAT_QUEUE_EXISTS)
+        status = queue_ask(l, OP_QUEUE_STAT, NULL);
+    if (status == LEAT_OK)
         return true;
     snprintf(why, why_size, "cannot make the queue %s: %s", l->queue.text, status_text(status));
     return false;
@@ -159,7 +169,7 @@ static bool lanes_open(struct load *l, char *why, size_t why_size)
     l->sources = o->workload == WORKLOAD_DELIVERY ? 1 : o->lanes;
     for (unsigned i = 0; i < l->lanes; i++) {
         struct lane_options lane = {
-            .address = o->address, .eal = o->eal, .window = WINDOW_MAX, .seed = lane_now().ns * 1000 + i};
+            .target = o->target, .eal = o->eal, .window = WINDOW_MAX, .seed = lane_now().ns * 1000 + i};
         if (!lane_open(&l->lane[i], &lane) || !lane_ready(&l->lane[i], READY_SECONDS)) {
             snprintf(why, why_size, "no broker at %s: %.200s", o->address_text, l->lane[i].why);
             return false;
@@ -198,7 +208,11 @@ bool load_run(const struct options *o, struct load_result *result, char *why, si
     }
     bool good = lanes_open(l, why, why_size) && queue_make(l, why, why_size);
     good = good && (o->workload != WORKLOAD_TAKE || fill(l, why, why_size));
-    if (good) {
+    if (good && o->raw) {
+        good = raw_run(o, &l->lane[0], l->ref, result, why, why_size);
+        lane_close(&l->lane[0]);
+        good = good && lanes_open(l, why, why_size); /* for the queue's end */
+    } else if (good) {
         load_step_park(l);
         measure(l);
         good = settle(l);

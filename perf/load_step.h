@@ -24,6 +24,7 @@ struct load {
     const struct options *o;
     struct load_result *result;
     struct name queue;
+    struct queue_ref ref;
     unsigned lanes, sources; /* sources: the first lanes, on which cycles start */
     struct lane lane[OPTIONS_LANES_MAX];
     struct load_slot slot[OPTIONS_LANES_MAX][LOAD_SLOTS];
@@ -34,7 +35,7 @@ struct load {
     uint64_t number;    /* of the next message */
     uint64_t delivered; /* messages that have arrived at the consumer */
     uint64_t last_ns;   /* when the last cycle ended */
-    uint64_t looked_ns; /* when the schedule was looked at last */
+    uint64_t end_ns;    /* of the measurement; nothing is due after it */
     uint64_t *born;     /* delivery: when message n should have been put, at n % LOAD_BORN */
     struct request_put_entry *entry;
     uint8_t *bodies;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "limits.h"
+#include "raw_frame.h"
 #include "request.h"
 
 static const struct {
@@ -38,6 +38,7 @@ enum letter {
     WARM,
     MESSAGES,
     CPU,
+    RAW,
     SPIN,
     KEEP,
     JSON,
@@ -62,6 +63,7 @@ static const struct row rows[] = {
     {"messages", "N", MESSAGES, {1, 1e12}, "take: put before (1000000); put: stop after N; drain: to be found"},
     {"queue", "NAME", 'q', {0, 0}, "a queue that stays (else one of our own, dropped at the end)"},
     {"keep", NULL, KEEP, {0, 0}, "do not drop our own queue"},
+    {"raw", NULL, RAW, {0, 0}, "put, local port: frames made by hand, without the client library (spins)"},
     {"spin", NULL, SPIN, {0, 0}, "poll without sleeping"},
     {"cpu", "N", CPU, {0, CPU_SETSIZE - 1}, "stay on this core"},
     {"eal", "ARGS", EAL, {0, 0}, "arguments for DPDK (local port)"},
@@ -75,9 +77,11 @@ static void print_help(void)
     printf("usage: leat-bench [-s ADDRESS] [OPTION...]\n\nPuts load on a broker and measures how long it takes.\n\n");
     for (unsigned i = 0; i < ROWS; i++) {
         char left[40];
-        snprintf(left, sizeof left, "--%s%s%s", rows[i].name, rows[i].value ? " " : "",
-                 rows[i].value ? rows[i].value : "");
-        printf("  %-20s %s\n", left, rows[i].help);
+        if (rows[i].letter < 256)
+            snprintf(left, sizeof left, "-%c, --%s %s", rows[i].letter, rows[i].name, rows[i].value);
+        else
+            snprintf(left, sizeof left, "--%s %s", rows[i].name, rows[i].value ? rows[i].value : "");
+        printf("  %-22s %s\n", left, rows[i].help);
     }
     printf("\nWorkloads:\n");
     for (unsigned i = 0; i < WORKLOADS; i++)
@@ -184,7 +188,8 @@ static int row_read(struct options *o, const struct row *r, const char *text)
     char *end, wrong[80];
     if (!r->value) {
         o->keep = o->keep || r->letter == KEEP;
-        o->spin = o->spin || r->letter == SPIN;
+        o->raw = o->raw || r->letter == RAW;
+        o->spin = o->spin || r->letter == SPIN || r->letter == RAW;
         o->json = o->json || r->letter == JSON;
         return OPTIONS_GO_ON;
     }
@@ -202,7 +207,7 @@ static int row_read(struct options *o, const struct row *r, const char *text)
 
 static int complete(struct options *o)
 {
-    if (!link_parse(&o->address, o->address_text))
+    if (!target_parse(&o->target, o->address_text))
         return usage("address", o->address_text, "is neither tcp://HOST:PORT nor vhost://PATH");
     if ((uint64_t)o->batch * request_put_size(o->size, 0) > REQUEST_MAX - REQUEST_FIXED_MAX)
         return usage("size", "of a batch", "is above the limit of 4 MiB a request");
@@ -210,6 +215,9 @@ static int complete(struct options *o)
         o->depth = o->rate > 0 ? WINDOW_MAX : 1;
     if (o->messages == 0 && o->workload == WORKLOAD_TAKE)
         o->messages = 1000000;
+    if (o->raw && (o->workload != WORKLOAD_PUT || o->lanes != 1 || o->target.kind != TARGET_LOCAL ||
+                   o->size > RAW_FRAME_BODY_MAX))
+        return usage("option", "raw", "goes with put, one connection, vhost:// and bodies of at most 4 KiB");
     if (o->workload == WORKLOAD_DELIVERY && o->lanes != 1)
         return usage("workload", "delivery", "has one producer and one consumer: no --connections");
     if (o->workload == WORKLOAD_DRAIN && o->queue.size == 0)

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "link.h"
 #include "name.h"
+#include "target.h"
 
 enum workload {
 #define WORKLOAD(NAME, name, help) WORKLOAD_##NAME,
@@ -18,10 +18,16 @@ enum workload {
     WORKLOADS
 };
 
-enum { OPTIONS_EXIT_USAGE = 64, OPTIONS_GO_ON = -1, OPTIONS_LANES_MAX = 31, OPTIONS_BODY_MIN = 16 };
+enum {
+    OPTIONS_EXIT_USAGE = 64,
+    OPTIONS_GO_ON = -1,
+    OPTIONS_LANES_MAX = 31,
+    OPTIONS_BODY_MIN = 16,
+    OPTIONS_RAW_BODY_MAX = 4096
+};
 
 struct options {
-    struct link_address address;
+    struct target target;
     const char *address_text, *eal;
     enum workload workload;
     enum durability durability;
@@ -34,7 +40,7 @@ struct options {
     double seconds, warm_seconds;
     uint64_t messages; /* take: to begin with; put: at most, 0 for no end; drain: that should be found */
     int cpu;           /* the core to stay on, or -1 */
-    bool spin, keep, json;
+    bool raw, spin, keep, json;
 };
 
 void options_defaults(struct options *o);

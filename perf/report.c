@@ -40,13 +40,15 @@ void report_json(FILE *out, const struct options *o, const struct load_result *r
     print_escaped(out, o->address_text);
     fprintf(out,
             "\",\"workload\":\"%s\",\"class\":\"%s\",\"size\":%u,\"batch\":%u,\"depth\":%u,\"connections\":%u,"
-            "\"rate\":%.9g,\"spin\":%s,\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"requests\":%llu,\"messages\":%llu,"
+            "\"rate\":%.9g,\"raw\":%s,\"spin\":%s,\"seconds\":%.6f,\"cpu_seconds\":%.6f,\"requests\":%llu,\"messages\":"
+            "%llu,"
             "\"requests_per_s\":%.1f,\"messages_per_s\":%.1f,\"acknowledged\":%llu,\"missed\":%llu,\"retries\":%llu,"
             "\"latency_ns\":{",
             options_workload_name(o->workload), class_name(o), o->size, o->batch, o->depth, o->lanes, o->rate,
-            o->spin ? "true" : "false", r->seconds, r->cpu_seconds, (unsigned long long)r->requests,
-            (unsigned long long)r->messages, per_second(r->requests, r), per_second(r->messages, r),
-            (unsigned long long)r->acknowledged, (unsigned long long)r->missed, (unsigned long long)r->retries);
+            o->raw ? "true" : "false", o->spin ? "true" : "false", r->seconds, r->cpu_seconds,
+            (unsigned long long)r->requests, (unsigned long long)r->messages, per_second(r->requests, r),
+            per_second(r->messages, r), (unsigned long long)r->acknowledged, (unsigned long long)r->missed,
+            (unsigned long long)r->retries);
     for (unsigned i = 0; i < RANKS; i++)
         fprintf(out, "%s\"%s\":%llu", i ? "," : "", rank[i].name,
                 (unsigned long long)hist_at(&r->latency, rank[i].ppm));

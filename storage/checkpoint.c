@@ -112,8 +112,7 @@ bool journal_checkpoint_begin(struct journal *j, uint64_t image_bytes)
     must(j->life == JOURNAL_RUNNING);
     if (c->state != CHECKPOINT_IDLE || j->error != LEAT_OK || instant_before(j->now, c->retry))
         return false;
-    uint64_t newest = j->open.facts > 0 ? j->open.number : j->last_full;
-    if (newest <= m->checkpoint_block || (j->open.facts > 0 && !flight_launch(j)))
+    if (journal_appended(j) <= m->checkpoint_block || (j->open.facts > 0 && !flight_launch(j)))
         return false;
     c->position = j->sealed;
     c->position_hash = j->previous;
@@ -360,6 +359,7 @@ static bool checkpoint_done(struct journal *j)
     if (j->ledger.durable < c->version)
         return false;
     j->tail_bytes -= c->bytes_at_begin;
+    j->proven = c->position > j->proven ? c->position : j->proven; /* the manifest says so */
     j->counters.checkpoints++;
     c->state = CHECKPOINT_IDLE;
     return true;

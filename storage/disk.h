@@ -60,22 +60,22 @@ struct disk_facts disk_facts(const struct disk *d);
 
 /* Synchronous, start-up (disk_create also from the zero-fill helper): 0 or -errno; disk_open and disk_create return the
  * file's number. disk_open: -ENOENT if it is not there. disk_create: makes, preallocates and zero-fills `size` bytes
- * and syncs file and directory, so that later writes change no metadata; with the name already there, the old file is
- * kept when its size fits, else grown. */
+ * and syncs the file, so that later writes change no metadata; its name is sure to survive a power cut after
+ * disk_sync_directory(). With the name already there, the old file is kept when its size fits, else grown. */
 int disk_open(struct disk *d, const char *name);
 int disk_create(struct disk *d, const char *name, uint64_t size);
 int disk_remove(struct disk *d, const char *name);
 int disk_sync_directory(struct disk *d);
 int64_t disk_size(struct disk *d, uint32_t file);
 void disk_close(struct disk *d, uint32_t file);
-/* Name number `i` of the directory in no order, false past the end. */
+/* Name number `i` of the directory in no order, false past the end; a snapshot taken at i = 0. */
 bool disk_list(struct disk *d, unsigned i, char name[DISK_NAME_MAX]);
 /* Free bytes of the file system. */
 uint64_t disk_free(struct disk *d);
 
 /* Background creation: starts making and zero-filling the file without blocking the shard; its end comes through
- * disk_reap() with `tag` and the file's number (or -errno) as the result. At most one at a time; false: one is under
- * way. */
+ * disk_reap() with `tag` and the file's number (or -errno) as the result, when file and directory are synced. At most
+ * one at a time; false: one is under way. */
 bool disk_create_start(struct disk *d, const char *name, uint64_t size, uint64_t tag);
 
 #endif

@@ -101,9 +101,7 @@ enum leat_status ledger_write_now(struct journal *j)
     l->owed = 2;
     while (l->owed > 0) {
         ledger_encode(j);
-        struct disk_op write = ledger_write_op(j), flush = {.kind = DISK_FLUSH, .file = l->file};
-        write.durable = false;
-        if (!recover_write(j, &write) || recover_do(j, &flush) < 0)
+        if (!recover_write(j, l->file, l->m.sequence % 2 * MANIFEST_BYTES, l->buffer, MANIFEST_BYTES))
             return LEAT_DISK_ERROR;
         l->durable = l->m.sequence;
     }

@@ -20,7 +20,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16, RECOVER_TRIES = 16 };
+enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16, RECOVER_TRIES = 1000 };
 
 enum leat_status recover_say(enum leat_status status, char error[256], const char *format, ...)
 {
@@ -58,28 +58,26 @@ int32_t recover_do(struct journal *j, const struct disk_op *op)
     return done.result;
 }
 
-bool recover_write(struct journal *j, const struct disk_op *op)
+bool recover_write(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
 {
-    struct disk_op rest = *op;
-    for (unsigned tries = 0; rest.size > 0 && tries < RECOVER_TRIES; tries++) {
-        int32_t done = recover_do(j, &rest);
-        if (done <= 0)
+    unsigned tries = 0;
+    for (uint64_t at = 0; at < size;) {
+        uint64_t piece = size - at < RECOVER_PIECE ? size - at : RECOVER_PIECE;
+        struct disk_op op = {.kind = DISK_WRITE, .file = file, .offset = offset + at, .data = data + at};
+        op.size = (uint32_t)piece;
+        int32_t done = recover_do(j, &op);
+        if (done <= 0 || (done < DISK_BLOCK && ++tries == RECOVER_TRIES))
             return false;
-        if ((uint32_t)done < rest.size)
-            mark(short_write_at_start);
-        uint32_t whole = (uint32_t)done / DISK_BLOCK * DISK_BLOCK;
-        if (whole > 0)
-            tries = 0;
-        rest.offset += whole;
-        rest.data = (uint8_t *)rest.data + whole;
-        rest.size -= whole;
+        at += (uint32_t)done / DISK_BLOCK * DISK_BLOCK;
     }
-    return rest.size == 0;
+    struct disk_op flush = {.kind = DISK_FLUSH, .file = file};
+    return recover_do(j, &flush) == 0;
 }
 
 /* Sector by sector, so that one bad one costs only itself. */
-static void recover_read_slowly(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
+static uint64_t recover_read_slowly(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
 {
+    uint64_t first = RECOVER_WHOLE;
     for (uint64_t at = 0; at < size; at += DISK_BLOCK) {
         struct disk_op op = {
             .kind = DISK_READ, .file = file, .offset = offset + at, .data = data + at, .size = DISK_BLOCK};
@@ -87,10 +85,12 @@ static void recover_read_slowly(struct journal *j, uint32_t file, uint64_t offse
             continue;
         mark(unreadable_sector);
         memset(data + at, RECOVER_UNREADABLE, DISK_BLOCK);
+        first = first == RECOVER_WHOLE ? offset + at : first;
     }
+    return first;
 }
 
-static void recover_read_pieces(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
+static uint64_t recover_read_pieces(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
 {
     bool bad[RECOVER_PIECES] = {0};
     unsigned pieces = 0;
@@ -105,18 +105,24 @@ static void recover_read_pieces(struct journal *j, uint32_t file, uint64_t offse
         uint32_t wanted = (uint32_t)(done.tag >> 8 & UINT32_MAX);
         bad[done.tag & 0xff] = done.result != (int32_t)wanted;
     }
+    uint64_t first = RECOVER_WHOLE;
     for (unsigned i = 0; i < pieces; i++) {
-        uint64_t at = (uint64_t)i * RECOVER_PIECE;
-        if (bad[i])
-            recover_read_slowly(j, file, offset + at, data + at, size - at < RECOVER_PIECE ? size - at : RECOVER_PIECE);
+        uint64_t at = (uint64_t)i * RECOVER_PIECE, piece = size - at < RECOVER_PIECE ? size - at : RECOVER_PIECE;
+        uint64_t found = bad[i] ? recover_read_slowly(j, file, offset + at, data + at, piece) : RECOVER_WHOLE;
+        first = found < first ? found : first;
     }
+    return first;
 }
 
-void recover_read(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
+uint64_t recover_read(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size)
 {
     const uint64_t most = (uint64_t)RECOVER_PIECE * RECOVER_PIECES;
-    for (uint64_t at = 0; at < size; at += most)
-        recover_read_pieces(j, file, offset + at, data + at, size - at < most ? size - at : most);
+    uint64_t first = RECOVER_WHOLE;
+    for (uint64_t at = 0; at < size; at += most) {
+        uint64_t found = recover_read_pieces(j, file, offset + at, data + at, size - at < most ? size - at : most);
+        first = found < first ? found : first;
+    }
+    return first;
 }
 
 /* -- files -- */

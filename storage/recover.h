@@ -11,12 +11,15 @@ enum leat_status recover_directory(struct journal *j, char error[256]);
 
 /* recover_do: one operation, waited for; the result as in its completion. */
 int32_t recover_do(struct journal *j, const struct disk_op *op);
-/* recover_write: a whole write, however short the disk does it; false if it failed or gets nowhere. */
-bool recover_write(struct journal *j, const struct disk_op *op);
 
-/* recover_read: all of [offset, offset + size); what cannot be read comes as RECOVER_UNREADABLE bytes. */
+/* recover_write: all of it, and a flush. False: the disk has failed. */
+bool recover_write(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size);
+
+/* recover_read: all of [offset, offset + size); what cannot be read comes as RECOVER_UNREADABLE bytes. The offset of
+ * the first such page, or RECOVER_WHOLE. */
 enum { RECOVER_UNREADABLE = 0xee };
-void recover_read(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size);
+#define RECOVER_WHOLE UINT64_MAX
+uint64_t recover_read(struct journal *j, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size);
 
 /* recover_open_file: LEAT_CORRUPT when it is missing or smaller than `size`. */
 enum leat_status recover_open_file(struct journal *j, const char *name, uint64_t size, uint32_t *file, char error[256]);

@@ -5,13 +5,13 @@
 #include <string.h>
 
 #include "must.h"
-#include "recover.h"
 
-enum { WINDOW_PIECE = 1024 * 1024 };
+enum { WINDOW_PIECE = 1024 * 1024, WINDOW_GLANCE = 64 * 1024 };
 
 bool window_open(struct window *w, uint64_t capacity)
 {
-    *w = (struct window){.capacity = capacity, .bytes = aligned_alloc(DISK_BLOCK, capacity)};
+    *w = (struct window){
+        .capacity = capacity, .unreadable = RECOVER_WHOLE, .bytes = aligned_alloc(DISK_BLOCK, capacity)};
     return w->bytes != NULL;
 }
 
@@ -36,9 +36,13 @@ const uint8_t *window_get(struct journal *j, struct window *w, uint32_t file, ui
         uint64_t kept = inside ? w->at + w->have - offset : 0;
         if (kept > 0)
             memmove(w->bytes, w->bytes + (offset - w->at), kept);
-        uint64_t more = need - kept > WINDOW_PIECE ? need - kept : WINDOW_PIECE;
+        uint64_t piece = inside ? WINDOW_PIECE : WINDOW_GLANCE; /* reading on, or a look at another place */
+        uint64_t more = need - kept > piece ? need - kept : piece;
         more = least(least(more, w->capacity - kept), end - offset - kept);
-        recover_read(j, file, offset + kept, w->bytes + kept, more);
+        if (!inside)
+            w->unreadable = RECOVER_WHOLE;
+        uint64_t unreadable = recover_read(j, file, offset + kept, w->bytes + kept, more);
+        w->unreadable = unreadable < w->unreadable ? unreadable : w->unreadable;
         w->file = file;
         w->at = offset;
         w->have = kept + more;

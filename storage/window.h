@@ -1,4 +1,5 @@
-/* window.h - reads a file from front to back in pieces of a megabyte, and shows any stretch in one piece.
+/* window.h - reads a file from front to back in pieces of a megabyte (less after a jump), and shows any stretch in one
+ * piece.
  *
  * Memory: one buffer, allocated at open. What cannot be read shows as bytes that match no checksum (recover_read()).
  * Thread: the shard's; blocks. */
@@ -6,12 +7,14 @@
 #define LEAT_STORAGE_WINDOW_H
 
 #include "log.h"
+#include "recover.h"
 
 struct window {
     uint8_t *bytes;
     uint64_t capacity;
     uint32_t file;
-    uint64_t at, have; /* what it shows now */
+    uint64_t at, have;   /* what it shows now */
+    uint64_t unreadable; /* offset in `file` of the first page that could not be read, or RECOVER_WHOLE */
 };
 
 bool window_open(struct window *w, uint64_t capacity);

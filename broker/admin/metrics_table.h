@@ -77,7 +77,6 @@ QUEUE_METRIC(gauge, "leat_queue_leased", q->leased, "Messages that a worker has.
 QUEUE_METRIC(gauge, "leat_queue_delayed", q->delayed, "Messages whose delay has not ended.")
 QUEUE_METRIC(gauge, "leat_queue_dead", q->dead, "Messages whose attempts are spent.")
 QUEUE_METRIC(gauge, "leat_queue_bytes", q->bytes, "Bytes of all messages in the log.")
-QUEUE_METRIC(gauge, "leat_queue_takes_parked", q->parked, "Takes that wait for a message.")
 QUEUE_METRIC(counter, "leat_queue_puts_total", q->puts, "Messages put.")
 QUEUE_METRIC(counter, "leat_queue_takes_total", q->takes, "Messages leased.")
 QUEUE_METRIC(counter, "leat_queue_acks_total", q->acks, "Messages finished.")

@@ -218,6 +218,7 @@ static void apply_put(struct engine *e, const struct fact *f)
     m->where = where;
     m->sent = f->at;
     m->due = p->due;
+    m->since = f->at;
     m->queue = p->queue;
     m->durability = p->durability;
     enter(e, p->slot, MESSAGE_DELAYED);
@@ -251,7 +252,7 @@ static void apply_leased(struct engine *e, const struct fact *f)
     m->epoch = l->epoch;
     m->due = l->deadline;
     m->since = f->at;
-    if (m->attempts < UINT16_MAX)
+    if (m->attempts < MESSAGE_ATTEMPTS_MAX)
         m->attempts++;
     q->counters.takes++;
     enter(e, l->slot, MESSAGE_LEASED);
@@ -274,15 +275,17 @@ static void apply_acked(struct engine *e, const struct fact_slot *f, struct appl
     end_message(e, f->slot, effect);
 }
 
-static void apply_returned(struct engine *e, const struct fact_slot *f)
+static void apply_returned(struct engine *e, const struct fact *f)
 {
-    struct message *m = named(e, f);
+    const struct fact_slot *r = &f->slot;
+    struct message *m = named(e, r);
     must(m->state == MESSAGE_LEASED);
     queue_write(e, m->queue)->counters.nacks++;
-    leave(e, f->slot);
+    leave(e, r->slot);
     m->generation++; /* the consumer gave its receipt away */
-    m->due = f->due;
-    enter(e, f->slot, f->due.ns == 0 ? MESSAGE_READY : MESSAGE_DELAYED);
+    m->due = r->due;
+    m->since = f->at;
+    enter(e, r->slot, r->due.ns == 0 ? MESSAGE_READY : MESSAGE_DELAYED);
 }
 
 static void set_due(struct engine *e, uint32_t slot, struct instant due)
@@ -411,7 +414,7 @@ void apply_fact(struct engine *e, const struct fact *f, struct apply_effect *eff
     case FACT_ACKED:
         return apply_acked(e, &f->slot, effect);
     case FACT_RETURNED:
-        return apply_returned(e, &f->slot);
+        return apply_returned(e, f);
     case FACT_EXTENDED:
         return apply_extended(e, &f->slot);
     case FACT_EXPIRED:

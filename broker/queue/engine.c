@@ -91,7 +91,7 @@ void engine_stat(const struct engine *e, uint32_t number, struct instant now, st
     if (q->leased.head != SLAB_NONE)
         stat->oldest_leased = instant_since(now, engine_message_at(e, q->leased.head)->since);
     if (q->delayed.head != SLAB_NONE)
-        stat->oldest_delayed = instant_since(now, engine_message_at(e, q->delayed.head)->sent);
+        stat->oldest_delayed = instant_since(now, engine_message_at(e, q->delayed.head)->since);
 }
 
 uint64_t engine_wall(const struct engine *e, uint32_t epoch, struct instant sent)

@@ -99,7 +99,9 @@ void engine_close(struct engine *e);
 uint32_t engine_find(const struct engine *e, const struct name *name);
 const struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
 
-/* engine_stat: attributes, counters and ages of one queue, O(1). `parked` is left to the caller. */
+/* engine_stat: attributes, counters and ages of one queue, O(1). oldest_ready: since the put of the messages that would
+ * be delivered next, the older of the first that came back and the first that did not; oldest_leased: since the oldest
+ * lease began; oldest_delayed: since the longest delayed one was put or given back. `parked` is left to the caller. */
 void engine_stat(const struct engine *e, uint32_t number, struct instant now, struct reply_stat *stat);
 
 /* engine_wall: UNIX time, in nanoseconds, of a message put at log time `sent` in an epoch. An epoch too old to be known

@@ -104,8 +104,9 @@ static bool decode_queue(struct reader *r, struct fact *f)
     struct fact_queue *q = &f->queue;
     q->number = read_u32(r);
     if (f->kind != FACT_QUEUE_CREATED) {
-        q->count = read_u32(r);
-        return true;
+        uint32_t count = read_u32(r);
+        q->count = count;
+        return f->kind == FACT_REAPED || count == 0;
     }
     q->incarnation = read_u32(r);
     q->dead_letter = read_u32(r);

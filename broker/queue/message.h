@@ -20,6 +20,8 @@ enum message_state {
     MESSAGE_DEAD = 4,
 };
 
+enum { MESSAGE_ATTEMPTS_MAX = UINT16_MAX }; /* a queue cannot ask for more */
+
 /* Where a message's put fact lies and how large it is: place and size in units of 8 bytes. */
 struct message_where {
     uint32_t place8;
@@ -34,7 +36,7 @@ struct message {
     struct instant sent;
     struct instant due; /* leased: deadline; delayed: when it becomes ready */
     union {
-        struct instant since; /* leased: when */
+        struct instant since; /* leased, delayed: since when */
         uint64_t child;       /* in the heap: first child */
     };
     uint32_t queue;

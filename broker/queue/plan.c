@@ -36,7 +36,7 @@ enum leat_status plan_queue_create(const struct engine *e, const struct plan_lim
     if (wanted.durability == CLASS_DEFAULT)
         wanted.durability = l->durability == CLASS_DEFAULT ? CLASS_DISK : l->durability;
     if (wanted.lease.ns < l->lease_min.ns || wanted.lease.ns > l->lease_max.ns || wanted.delay.ns > l->delay_max.ns ||
-        wanted.body_max > l->body_max)
+        wanted.body_max > l->body_max || wanted.max_attempts > MESSAGE_ATTEMPTS_MAX)
         return LEAT_BAD_VALUE;
     begin(f, 0, INSTANT_ZERO);
     uint32_t number = engine_find(e, &r->name);
@@ -235,6 +235,9 @@ void plan_ahead(const struct engine *e, const uint8_t *const receipts[], uint32_
 bool plan_due(const struct engine *e, uint32_t slot, struct instant now, struct fact *f, struct instant *again)
 {
     *again = INSTANT_NEVER;
+    uint32_t ahead = wheel_ahead(&e->wheel);
+    if (ahead != SLAB_NONE)
+        __builtin_prefetch(engine_message_at(e, ahead), 1);
     const struct message *m = engine_message_at(e, slot);
     if (slot >= e->slots.used || (m->state != MESSAGE_LEASED && m->state != MESSAGE_DELAYED))
         return false;

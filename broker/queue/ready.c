@@ -80,7 +80,7 @@ void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *
     struct chunk *c = chunk_write(chunks, r->tail);
     uint64_t age = e->sent.ns / 1000000 - c->base_ms + AGE_OFFSET;
     uint64_t *words = c->entries[c->end++];
-    must(lsn_block(e->lsn) >> 44 == 0);
+    must(lsn_block(e->lsn) <= READY_BLOCK_MAX);
     must(e->where.place8 <= READY_PLACE8_MAX);
     must(e->where.size8 <= READY_SIZE8_MAX);
     words[0] = e->lsn.n << 4 | (uint64_t)e->durability << 2;
@@ -243,17 +243,19 @@ static uint32_t climb(const struct slab *slots, uint32_t slot, bool *sound)
 
 /* Down to the first child, else on to the next sibling, else up until there is one. Going up follows only links that
  * were looked at on the way down. */
-bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count)
+bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count,
+                      uint64_t *bytes)
 {
     uint32_t before = SLAB_NONE;
     bool sound = true;
     *count = 0;
     for (uint32_t at = r->heap; at != SLAB_NONE && sound;) {
-        if (at >= slots->used || ++*count > max)
+        if (at >= slots->used || ++*count > max || *count > slots->used)
             return false;
         const struct message *m = message_at(slots, at);
         if (m->state != MESSAGE_READY || m->queue != queue || m->previous != before)
             return false;
+        *bytes += 8ull * m->where.size8;
         before = at;
         if (m->child != SLAB_NONE) {
             at = (uint32_t)m->child;
@@ -269,13 +271,14 @@ bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t 
 }
 
 bool ready_sound_chunks(const struct ready *r, const struct slab *chunks, uint64_t max, uint64_t *entries,
-                        uint64_t *count)
+                        uint64_t *bytes, uint8_t *seen)
 {
     uint32_t last = SLAB_NONE;
-    *entries = *count = 0;
-    for (uint32_t at = r->head; at != SLAB_NONE; ++*count) {
-        if (at >= chunks->used)
+    *entries = 0;
+    for (uint32_t at = r->head; at != SLAB_NONE;) {
+        if (at >= chunks->used || seen[at])
             return false;
+        seen[at] = 1;
         const struct chunk *c = chunk_at(chunks, at);
         if (c->first >= c->end || c->end > READY_CHUNK_ENTRIES)
             return false;
@@ -285,5 +288,8 @@ bool ready_sound_chunks(const struct ready *r, const struct slab *chunks, uint64
         last = at;
         at = c->next;
     }
+    uint64_t counted = 0;
+    if (last == r->tail)
+        ready_count(r, chunks, &counted, bytes);
     return last == r->tail;
 }

@@ -19,6 +19,7 @@ enum {
     READY_PLACE8_MAX = (1 << 19) - 1, /* of struct message_where */
     READY_SIZE8_MAX = (1 << 18) - 1,
 };
+#define READY_BLOCK_MAX ((1ull << 44) - 1) /* highest block that a message may stand in */
 
 struct ready {
     uint32_t head, tail; /* chunks */
@@ -57,8 +58,10 @@ void ready_heap_remove(struct ready *r, struct slab *slots, uint32_t slot);
 
 /* For sound.c, after loading: whether the heap holds at most `max` messages, all of that queue, in order and linked
  * both ways; whether the chain of chunks holds at most `max` entries and ends. Counts what they hold. */
-bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count);
+bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count,
+                      uint64_t *bytes);
+/* `seen` has a byte a chunk, 1 for those that something else holds already; adds the bytes of all entries. */
 bool ready_sound_chunks(const struct ready *r, const struct slab *chunks, uint64_t max, uint64_t *entries,
-                        uint64_t *count);
+                        uint64_t *bytes, uint8_t *seen);
 
 #endif

@@ -8,7 +8,7 @@
  * Six levels of 256 buckets, ticks of 1 ms; a word per 64 buckets says which are occupied, so that an idle wheel is
  * asked one question and an empty stretch of any length is skipped. Source of the idea: Varghese and Lauck, 1987.
  *
- * Units: struct instant; an entry never fires early, and at most one tick late. Memory: 16 bytes a slot of reserved
+ * Units: struct instant; an entry never fires early, and at most one tick late. Memory: 21 bytes a slot of reserved
  * space. Failure: wheel_open() gives LEAT_NO_MEMORY. Thread: one owner. */
 #ifndef LEAT_QUEUE_WHEEL_H
 #define LEAT_QUEUE_WHEEL_H
@@ -22,8 +22,10 @@
 enum { WHEEL_LEVELS = 6, WHEEL_BUCKETS = 256, WHEEL_TICK_NS = 1000000 };
 
 struct wheel {
-    struct slab nodes; /* struct node of wheel.c, by slot */
-    uint64_t now;      /* in ticks: every entry of an earlier tick has fired */
+    struct slab nodes;  /* struct node of wheel.c, by slot */
+    struct slab pieces; /* of buckets */
+    uint64_t now;       /* in ticks: every entry of an earlier tick has fired */
+    unsigned spreading; /* level whose bucket at `now` is being moved down, or 0 */
     uint32_t heads[WHEEL_LEVELS][WHEEL_BUCKETS];
     uint64_t occupied[WHEEL_LEVELS][WHEEL_BUCKETS / 64];
 };
@@ -44,9 +46,14 @@ static inline void wheel_prefetch(const struct wheel *w, uint32_t slot)
     __builtin_prefetch(slab_at(&w->nodes, slot), 1);
 }
 
-/* wheel_fire: takes out one entry whose time has come and gives its slot; SLAB_NONE when there is none. The caller
- * looks whether the slot's own due time has come, and arms it again if not. */
+/* wheel_fire: takes out one entry whose time has come and gives its slot; SLAB_NONE when there is none, or when enough
+ * was done for once: wheel_next_due() is then not behind `now`. The caller looks whether the slot's own due time has
+ * come, and arms it again if not. */
 uint32_t wheel_fire(struct wheel *w, struct instant now);
+
+/* wheel_ahead: a slot that will probably fire a few calls of wheel_fire() later, or SLAB_NONE: to prefetch what belongs
+ * to it. */
+uint32_t wheel_ahead(const struct wheel *w);
 
 /* wheel_next_due: no entry fires before this; INSTANT_NEVER for an empty wheel. */
 struct instant wheel_next_due(const struct wheel *w);

@@ -107,6 +107,7 @@ void desk_attach(struct desk *d, uint32_t handle, uint8_t transport, uint32_t pe
     s->transport = transport;
     s->peer = peer;
     s->frame_max = frame_max;
+    s->stuck = INSTANT_ZERO;
     uint32_t *chain = desk_chain(d, transport, peer);
     s->peer_next = *chain;
     *chain = handle;

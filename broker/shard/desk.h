@@ -67,6 +67,8 @@ struct desk_session {
     uint8_t *assembly;    /* a request that comes in fragments */
     uint64_t assembly_number;
     uint32_t assembly_total, assembly_have;
+    struct instant assembly_at; /* its newest piece */
+    struct instant stuck;       /* since when an answer of this client finds no room; 0: it reads */
 };
 
 /* A hello that opened a session, remembered for a while, so that a repeated one finds it. */

@@ -10,6 +10,8 @@
 
 #include "mark.h"
 
+#define ASSEMBLY_PATIENCE_NS 5000000000ull
+
 static struct transport *stage_input_port(const struct shard *s)
 {
     return s->transports[s->in.transport];
@@ -52,8 +54,8 @@ static bool stage_input_read_only(uint8_t op)
 /* Next in line: decode it and go. */
 static bool stage_input_execute(struct shard *s, struct session *session, const struct frame_op *op, uint8_t *owned)
 {
-    struct request r;
-    enum leat_status status = request_decode(&r, op);
+    struct request *r = &s->batch.r;
+    enum leat_status status = request_decode(r, op);
     bool fresh = session_done(session, op->number) == 0;
     if (status == LEAT_OK && s->stopping && fresh)
         status = LEAT_STOPPING;
@@ -64,13 +66,12 @@ static bool stage_input_execute(struct shard *s, struct session *session, const 
         buffers_give(&s->buffers, owned, FRAME_OP_HEADER + op->body_size);
         return true;
     }
-    if (stage_input_read_only(r.op)) {
-        must(owned == NULL || r.count == 0);
-        stage_read_run(s, session, &r, true);
+    if (stage_input_read_only(r->op)) {
+        stage_read_run(s, session, r, true);
         buffers_give(&s->buffers, owned, FRAME_OP_HEADER + op->body_size);
         return true;
     }
-    stage_request_start(s, session, &r, owned, FRAME_OP_HEADER + op->body_size);
+    stage_request_start(s, session, owned, FRAME_OP_HEADER + op->body_size);
     return stage_request_run(s);
 }
 
@@ -157,6 +158,29 @@ void stage_input_forget(struct shard *s, uint32_t handle)
     ds->assembly = NULL;
 }
 
+/* Memory is short: the client whose request has not grown for longest, and not lately, pays. */
+static bool stage_input_evict(struct shard *s)
+{
+    uint32_t oldest = DESK_NONE;
+    struct instant at = {s->log_now.ns - (s->log_now.ns < ASSEMBLY_PATIENCE_NS ? s->log_now.ns : ASSEMBLY_PATIENCE_NS)};
+    for (uint32_t i = 0; i < s->sessions.sessions.used; i++) {
+        const struct desk_session *ds = desk_session(&s->desk, i);
+        if (ds->assembly && instant_before(ds->assembly_at, at)) {
+            at = ds->assembly_at;
+            oldest = i;
+        }
+    }
+    if (oldest == DESK_NONE)
+        return false;
+    struct desk_session *ds = desk_session(&s->desk, oldest);
+    struct transport *t = s->transports[ds->transport];
+    stage_input_forget(s, oldest);
+    if (!t->datagrams)
+        t->ops->hang_up(t, ds->peer);
+    mark(assembly_evicted);
+    return true;
+}
+
 /* The assembly that this piece belongs to; NULL: drop it. */
 static struct desk_session *stage_input_assembly(struct shard *s, const struct session *session,
                                                  const struct frame_fragment *piece)
@@ -167,7 +191,9 @@ static struct desk_session *stage_input_assembly(struct shard *s, const struct s
     if (piece->offset != 0 || piece->total < FRAME_OP_HEADER)
         return NULL;
     stage_input_forget(s, session->handle);
-    ds->assembly = buffers_take(&s->buffers, piece->total);
+    do
+        ds->assembly = buffers_take(&s->buffers, piece->total);
+    while (!ds->assembly && stage_input_evict(s));
     if (!ds->assembly) {
         if (!stage_input_port(s)->datagrams) /* it would never come again by itself on this connection */
             stage_input_port(s)->ops->hang_up(stage_input_port(s), stage_input_peer(s));
@@ -216,6 +242,7 @@ static bool stage_input_fragment(struct shard *s, const struct frame *f)
         return true;
     memcpy(ds->assembly + ds->assembly_have, piece.piece, piece.piece_size);
     ds->assembly_have += piece.piece_size;
+    ds->assembly_at = s->log_now;
     return ds->assembly_have == ds->assembly_total ? stage_input_whole(s, session, ds) : true;
 }
 

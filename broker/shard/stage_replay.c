@@ -31,6 +31,10 @@ static enum leat_status stage_replay_image(struct shard *s, char error[256])
     status = image_load_end(&load, error);
     if (status != LEAT_OK)
         return status;
+    if (!session_sound(&s->sessions)) {
+        snprintf(error, 256, "the checkpoint holds sessions that no log could have made");
+        return LEAT_CORRUPT;
+    }
     struct engine_walk walk = {0};
     struct lsn lsn;
     while (engine_walk(&s->engine, &walk, &lsn))

@@ -9,6 +9,7 @@
 #include "mark.h"
 
 enum { REPLY_TRIES = 64 };
+#define REPLY_PATIENCE_NS 10000000000ull
 
 static void stage_reply_free(struct shard *s, struct desk_place *p)
 {
@@ -187,6 +188,20 @@ static bool stage_reply_write(struct shard *s, const struct session *session, ui
     }
 }
 
+/* A client that does not read while its answers hold memory: when that runs short, it loses its connection, and the
+ * answers wait for it where they are kept. */
+static void stage_reply_stuck(struct shard *s, struct desk_session *ds, const struct desk_place *p)
+{
+    if (ds->stuck.ns == 0)
+        ds->stuck = s->log_now;
+    if (!p->bytes || s->buffers.used < s->buffers.max / 2 ||
+        instant_since(s->log_now, ds->stuck).ns < REPLY_PATIENCE_NS)
+        return;
+    mark(stuck_reader_hung_up);
+    s->transports[ds->transport]->ops->hang_up(s->transports[ds->transport], ds->peer);
+    ds->stuck = s->log_now;
+}
+
 /* Tries to send the answer of a place that is ready. False: it waits for room. */
 static bool stage_reply_try(struct shard *s, const struct session *session, uint32_t index)
 {
@@ -196,6 +211,7 @@ static bool stage_reply_try(struct shard *s, const struct session *session, uint
         return true;
     }
     if (stage_reply_write(s, session, index)) {
+        desk_session(&s->desk, session->handle)->stuck = INSTANT_ZERO;
         if (p->state != DESK_DRAWING)
             desk_settle(&s->desk, index, DESK_IDLE);
         return true;
@@ -203,6 +219,7 @@ static bool stage_reply_try(struct shard *s, const struct session *session, uint
     desk_settle(&s->desk, index, DESK_SENDING);
     desk_list_add(&s->desk, &s->desk.sending, index);
     mark(reply_without_room);
+    stage_reply_stuck(s, desk_session(&s->desk, session->handle), p);
     return false;
 }
 

@@ -12,6 +12,7 @@
 #include "mark.h"
 
 enum { ENTRY_DONE, ENTRY_STALLED, ENTRY_CUT };
+enum { REQUEST_AHEAD = 32 };
 
 static bool stage_request_engine(uint8_t kind)
 {
@@ -94,10 +95,11 @@ static void stage_request_skip(struct stage_batch *b, uint16_t done)
     }
 }
 
-void stage_request_start(struct shard *s, struct session *session, const struct request *r, uint8_t *owned,
-                         uint32_t owned_size)
+void stage_request_start(struct shard *s, struct session *session, uint8_t *owned, uint32_t owned_size)
 {
-    must(!s->batch.running);
+    struct stage_batch *b = &s->batch;
+    const struct request *r = &b->r;
+    must(!b->running);
     uint16_t done = session_done(session, r->number);
     session_begin(session, r->number, r->op);
     uint32_t index = desk_index(&s->desk, session->handle, r->number, session->window);
@@ -108,12 +110,18 @@ void stage_request_start(struct shard *s, struct session *session, const struct 
     p->number = r->number;
     p->op = r->op;
     s->counters.requests[r->op & 63]++;
-    s->batch = (struct stage_batch){
-        .running = true, .session = session->handle, .r = *r, .owned = owned, .owned_size = owned_size};
-    if (r->count > 0)
-        stage_request_skip(&s->batch, done);
-    else
-        s->batch.entry = done;
+    b->running = true;
+    b->session = session->handle;
+    b->offset = 0;
+    b->entry = 0;
+    b->block = 0;
+    b->refused = 0;
+    b->owned = owned;
+    b->owned_size = owned_size;
+    if (r->count == 0)
+        b->entry = done;
+    else if (done > 0)
+        stage_request_skip(b, done);
 }
 
 static void stage_request_end(struct shard *s, struct session *session, enum leat_status status)
@@ -214,10 +222,22 @@ static int stage_request_accept(struct shard *s, struct session *session, struct
     return ENTRY_DONE;
 }
 
+/* A burst of receipts: their slots come to the cache side by side. */
+static void stage_request_ahead(const struct shard *s, const struct stage_batch *b)
+{
+    const uint8_t *receipts[REQUEST_AHEAD];
+    uint32_t n = 0;
+    for (; n < REQUEST_AHEAD && b->entry + n < b->r.count; n++)
+        receipts[n] = b->r.entries + (size_t)(b->entry + n) * RECEIPT_BYTES;
+    plan_ahead(&s->engine, receipts, n);
+}
+
 static bool stage_request_entries(struct shard *s, struct session *session)
 {
     struct stage_batch *b = &s->batch;
     while (b->entry < b->r.count) {
+        if (b->r.op != OP_PUT && b->r.count > 1 && b->entry % REQUEST_AHEAD == 0)
+            stage_request_ahead(s, b);
         struct fact f;
         uint32_t offset = b->offset;
         enum leat_status status = stage_request_plan(s, &b->r, &offset, &f);

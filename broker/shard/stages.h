@@ -119,10 +119,9 @@ struct shard {
 enum leat_status stage_request_log(struct shard *s, struct fact *f, enum journal_purpose purpose, bool waited);
 /* stage_request_effect: after a fact became true: pins, and queues that have become interesting. */
 void stage_request_effect(struct shard *s, const struct fact *f);
-/* stage_request_start: a decoded request of this session begins (or goes on after a crash). stage_request_run: works on
- * it; true when it has ended. */
-void stage_request_start(struct shard *s, struct session *session, const struct request *r, uint8_t *owned,
-                         uint32_t owned_size);
+/* stage_request_start: the request decoded into s->batch.r, of this session, begins (or goes on after a crash).
+ * stage_request_run: works on it; true when it has ended. */
+void stage_request_start(struct shard *s, struct session *session, uint8_t *owned, uint32_t owned_size);
 bool stage_request_run(struct shard *s);
 /* stage_request_refuse: the whole request is answered with a status. */
 void stage_request_refuse(struct shard *s, struct session *session, uint64_t number, uint8_t op,

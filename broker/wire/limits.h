@@ -21,3 +21,8 @@ enum {
 #define PROTOCOL_VERSION 1
 
 #endif
+
+/* gcc's own <limits.h> looks for the system's through a file in quotes, and with -iquote finds us first. */
+#ifdef _GCC_NEXT_LIMITS_H
+#include_next <limits.h>
+#endif

@@ -3,8 +3,8 @@
  *     prog_null SOCKET [CPU]
  *
  * The local port, frames and replies are real; there is no session, no engine, no log. So it shows what leat-bench can
- * send and receive by itself, and lets its workloads be tested without a broker. It believes its one client: datagrams
- * are not lost between two processes that poll, numbers are not looked at. */
+ * send and receive by itself, and lets its workloads be tested without a broker. It believes its clients, and
+ * drops a request that comes again: between two processes on one machine the first answer is never lost, only late. */
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -28,11 +28,13 @@ struct parked {
 
 static struct local_port *port;
 static struct transport *t;
-static uint64_t put, taken;
+static uint64_t put, taken; /* of the one queue that there is: the last that was made */
+static struct name queue;
 static uint32_t body_size = BODY;
 static struct parked parked[PARKED];
 static unsigned parks;
 static uint16_t fragment_count;
+static uint64_t last[1024]; /* request number, per place of a peer */
 static volatile sig_atomic_t stopping;
 
 static void on_signal(int number)
@@ -59,10 +61,9 @@ static void send_frame(uint32_t peer, uint8_t *frame, uint32_t size)
 
 static uint32_t answer_take(uint8_t *out, uint64_t number, uint16_t max)
 {
-    uint8_t body[4096];
+    static uint8_t body[DRY];
     uint32_t size = FRAME_OP_HEADER;
     uint16_t n = 0;
-    memset(body, 'x', sizeof body);
     for (; n < max && taken < put && size + reply_message_size(0, body_size) < FRAME / 2; n++) {
         struct reply_message m = {.lease_left = duration_s(30), .attempts = 1, .body_size = body_size, .body = body};
         struct receipt r = {.id = {.epoch = 1, .lsn = {taken}}, .slot = (uint32_t)taken, .generation = 1};
@@ -77,7 +78,7 @@ static uint32_t answer_take(uint8_t *out, uint64_t number, uint16_t max)
 
 static void serve_parked(void)
 {
-    _Alignas(8) uint8_t frame[FRAME];
+    _Alignas(8) static uint8_t frame[FRAME];
     while (parks > 0 && taken < put) {
         struct parked p = parked[0];
         memmove(parked, parked + 1, --parks * sizeof parked[0]);
@@ -91,33 +92,42 @@ static uint32_t answer_runs(uint8_t *out, uint8_t op, uint64_t number, uint16_t 
     return reply_runs(out, op, number, &run, 1);
 }
 
+static const struct reply_hello hello = {.version = PROTOCOL_VERSION,
+                                         .window = WINDOW_MAX,
+                                         .session = 1,
+                                         .secret = 1,
+                                         .next = 1,
+                                         .epoch = 1,
+                                         .shards = 1,
+                                         .body_max = BODY_MAX,
+                                         .batch_max = BATCH_MAX,
+                                         .frame_max = FRAME,
+                                         .session_timeout = {60000000000},
+                                         .lease_max = {60000000000},
+                                         .delay_max = {60000000000},
+                                         .wait_max = {60000000000}};
+
 static uint32_t answer(uint8_t *out, uint32_t peer, const struct frame_op *op)
 {
     struct request r;
-    struct reply_hello hello = {.version = PROTOCOL_VERSION,
-                                .window = WINDOW_MAX,
-                                .session = 1,
-                                .secret = 1,
-                                .next = 1,
-                                .epoch = 1,
-                                .shards = 1,
-                                .body_max = BODY_MAX,
-                                .batch_max = BATCH_MAX,
-                                .frame_max = FRAME,
-                                .session_timeout = duration_s(60),
-                                .lease_max = duration_s(60),
-                                .delay_max = duration_s(60),
-                                .wait_max = duration_s(60)};
-    struct reply_stat stat = {.queue = {1, 1}, .attributes = {.lease = duration_s(30), .durability = CLASS_MEMORY}};
+    static struct reply_stat stat = {.queue = {1, 1}, .attributes = {.lease = {30}, .durability = CLASS_MEMORY}};
     struct request_put_entry e;
     uint32_t at = 0;
     if (request_decode(&r, op) != LEAT_OK)
         return reply_status(out, op->op, op->number, LEAT_BAD_REQUEST);
+    uint64_t *before = &last[peer % 1024];
+    if (r.op >= OP_QUEUE_CREATE && r.number <= *before)
+        return 0;
+    *before = r.op == OP_HELLO ? 0 : r.op >= OP_QUEUE_CREATE ? r.number : *before;
     switch (r.op) {
     case OP_HELLO:
         return reply_hello(out, r.number, &hello);
     case OP_QUEUE_CREATE:
-        put = taken = 0;
+        if (!name_equal(&r.name, &queue)) {
+            put = taken = 0;
+            parks = 0;
+            queue = r.name;
+        }
         /* fall through */
     case OP_QUEUE_STAT:
         stat.name = r.name;
@@ -143,21 +153,22 @@ static uint32_t answer(uint8_t *out, uint32_t peer, const struct frame_op *op)
 }
 
 /* A large batch comes in pieces: the first tells how many entries, the last is answered. */
-static uint32_t answer_fragment(uint8_t *out, const struct frame *f)
+static uint32_t answer_fragment(uint8_t *out, uint32_t peer, const struct frame *f)
 {
     struct frame_fragment piece;
     must(frame_fragment_decode(&piece, f) == LEAT_OK);
     if (piece.offset == 0)
         memcpy(&fragment_count, piece.piece + 2, sizeof fragment_count);
-    if (piece.offset + piece.piece_size < piece.total)
+    if (piece.offset + piece.piece_size < piece.total || piece.number <= last[peer % 1024])
         return 0;
+    last[peer % 1024] = piece.number;
     put += fragment_count;
     return answer_runs(out, OP_PUT, piece.number, fragment_count);
 }
 
 static void packet(const struct transport_packet *p)
 {
-    _Alignas(8) uint8_t out[FRAME];
+    _Alignas(8) static uint8_t out[FRAME];
     uint32_t size = FRAME_HEADER;
     for (uint32_t at = 0; at < p->size;) {
         struct frame f;
@@ -167,7 +178,7 @@ static void packet(const struct transport_packet *p)
         must(n > 0);
         must(frame_decode(&f, p->data + at, (size_t)n) == LEAT_OK);
         if (f.flags & FRAME_FRAGMENT)
-            size += answer_fragment(out + size, &f);
+            size += answer_fragment(out + size, p->peer, &f);
         else
             for (uint32_t walk = 0; frame_next_op(&f, &walk, &op, &status);) {
                 if (size > FRAME / 2) {

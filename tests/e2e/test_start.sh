@@ -7,10 +7,10 @@ B=${B:-build}
 passed=0 failed=0 skipped=0
 T=$(mktemp -d /tmp/leat-start-XXXXXX)
 chmod 755 "$T"
-cp "$B/leatd" "$T/leatd"
-pids=
+cp "$B/leatd" "$T/leatd" || exit 1
+pid= as=()
 tidy_up() {
-    for p in $pids; do kill -KILL "$p" 2>/dev/null; done
+    [ -n "$pid" ] && kill -KILL "$pid"
     mountpoint -q "$T/small" 2>/dev/null && umount "$T/small"
     rm -rf "$T"
 }
@@ -34,24 +34,29 @@ shows() { grep -qE -- "$1" "$T/out"; }
 # start ARGUMENT... - a broker in the background: $pid, $tcp, $http; false when it has ended instead.
 start() {
     : >"$T/out"
-    exec 7< <(exec "$T/leatd" "$@" 2>"$T/err")
+    exec 7< <(exec "${as[@]}" "$T/leatd" "$@" 2>"$T/err")
     pid=$!
-    pids="$pids $pid"
     while IFS= read -r -t 60 line <&7; do
         echo "$line" >>"$T/out"
         [ "$line" = "leatd ready" ] && break
     done
     tcp=$(sed -n 's/^leatd: tcp .*:\([0-9]*\)$/\1/p' "$T/out")
     http=$(sed -n 's/^leatd: http .*:\([0-9]*\)$/\1/p' "$T/out")
-    [ "$line" = "leatd ready" ]
+    [ "$line" = "leatd ready" ] && return
+    wait "$pid" # its output has ended, so it has, or soon will
+    pid=
+    return 1
 }
 # ends CODE SIGNAL... - the broker ends with CODE after the signals.
 ends() {
     local code=$1 s
     shift
+    [ -n "$pid" ] || return 1
     for s in "$@"; do kill "-$s" "$pid"; done
     wait "$pid"
-    [ $? -eq "$code" ]
+    s=$?
+    pid=
+    [ "$s" -eq "$code" ]
 }
 # refuses CODE ARGUMENT... - a start that must end by itself, with CODE, without "leatd ready" and with one sentence.
 refuses() {
@@ -144,6 +149,20 @@ documented() { # every exit code of the manual stands in the README, in the same
 is "the README has every exit code" documented
 is "--version says one" bash -c "'$T/leatd' --version | grep -qE '^leatd [0-9]+\.[0-9]+\.[0-9]+$'"
 
+# -- make run --
+runs() { # prints what to try next, behind the promise, and passes SIGTERM on
+    exec 7< <(exec bash broker/run.sh --data "$T/r" "${free[@]}" --local none 2>"$T/err")
+    pid=$!
+    : >"$T/out"
+    while IFS= read -r -t 60 line <&7; do
+        echo "$line" >>"$T/out"
+        case $line in *"All options"*) break ;; esac
+    done
+    sed -n '/^leatd ready$/,$p' "$T/out" | grep -q '^    leat put '
+}
+is "make run says what to try next" runs
+is "SIGTERM ends it with 0" ends 0 TERM
+
 # -- DPDK that does not start --
 is "without DPDK it serves by TCP" start --data "$T/d" "${free[@]}" --eal "--vdev=no_such_device"
 is "and says so" says "no local port: "
@@ -161,6 +180,30 @@ is "a corrupt manifest is 65" refuses 65 "$T/leatd" --data "$T/rot" "${free[@]}"
 is "and is named" says manifest
 is "and nothing was changed" [ "$sums" = "$(cd "$T/rot" && cksum log-* checkpoint-* manifest)" ]
 
+# A disk that is full: puts are refused by name, the broker lives on, takes empty it, and puts work again.
+load() { # queue, arguments of leat-bench...
+    timeout 60 "$B/leat-bench" -s "tcp://127.0.0.1:$tcp" --queue "$1" --keep --size 4000 --depth 8 "${@:2}" >"$T/err" 2>&1
+}
+fails() { ! "$@"; }
+is "a broker with little disk starts" start --data "$T/little" "${free[@]}" --local none \
+    --disk-max 16M --segment-size 1M --block-max 256K --body-max 64K --hot-max 2M
+is "it takes what fits" load first --messages 1000
+is "then puts fail" fails load rest --messages 5000
+is "with the reason" says "the disk has no space left for new messages"
+is "the broker is well" [ "$(curl -s -m 10 "127.0.0.1:$http/healthz")" = ok ]
+is "the limit is kept" [ "$(du -sk "$T/little" | cut -f1)" -lt 24000 ]
+is "takes go on" load first --workload drain --messages 1000
+is "and find all" says "1000 of 1000 found, 0 more than once, 0 not ours"
+is "the rest can be taken, too" load rest --workload drain --messages 1
+is "and puts work again" load first --messages 1000
+is "SIGKILL ends it" ends 137 KILL
+is "it starts after SIGKILL" start --data "$T/little" "${free[@]}" --local none \
+    --disk-max 16M --segment-size 1M --block-max 256K --body-max 64K --hot-max 2M
+is "and says what it holds" shows "2 queues, 1000 messages$"
+is "all that was acknowledged can be taken" load first --workload drain --messages 1000
+is "once each" says "1000 of 1000 found, 0 more than once, 0 not ours"
+is "SIGTERM ends it with 0" ends 0 TERM
+
 if [ "$(id -u)" = 0 ]; then
     mkdir -m 700 "$T/mine"
     nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all)
@@ -168,6 +211,12 @@ if [ "$(id -u)" = 0 ]; then
     is "and is named" says "$T/mine"
     is "a port below 1024 is 77" refuses 77 "${nobody[@]}" "$T/leatd" --data "$T/theirs" --listen 127.0.0.1:80 --http none
     mkdir -m 700 "$T/nobody" && chown 65534:65534 "$T/nobody"
+    as=("${nobody[@]}")
+    is "a plain user's broker starts" start --data "$T/nobody/d" "${free[@]}" --eal --no-huge
+    is "with a local port" shows "^leatd: local $T/nobody/d/leat.sock$"
+    is "and is well" [ "$(curl -s -m 10 "127.0.0.1:$http/healthz")" = ok ]
+    is "SIGTERM ends it with 0" ends 0 TERM
+    as=()
     if mkdir "$T/small" && mount -t tmpfs -o size=32M none "$T/small" 2>/dev/null; then
         is "a disk too small for the log is 74" refuses 74 "$T/leatd" --data "$T/small/d" "${free[@]}"
         is "and says what is needed" says "has too little space: 1024 MB are needed"

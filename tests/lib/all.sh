@@ -2,6 +2,6 @@
 # all.sh - every test of the project; the last line is the sum.
 B=${B:-build}
 export B
-set -- $(ls "$B"/test_* 2>/dev/null | grep -v '\.') tests/tidy/tidy.sh tests/lib/asan.sh tests/lib/clang.sh tests/lib/tsan.sh
+set -- $(ls "$B"/test_* 2>/dev/null | grep -v '\.') tests/tidy/tidy.sh tests/lib/asan.sh tests/lib/clang.sh tests/lib/tsan.sh tests/fuzz/test_fuzz.sh
 for e in tests/e2e/test_*.sh; do [ -e "$e" ] && set -- "$@" "$e"; done
 sh tests/lib/run.sh "$@"

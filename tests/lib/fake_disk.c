@@ -1,9 +1,4 @@
-/* fake_disk.c - see fake_disk.h.
- *
- * A file is an array of pages; a page has two halves, what is durable and what is seen, and exists once it was written.
- * Each write leaves a record (where, how much); when a flush completes, the records of that file that had completed
- * before it was submitted are promoted, seen to durable, and dropped. A crash walks the records that are left, draws a
- * fate for each, and makes what is seen equal to what is durable. */
+/* fake_disk.c - the run time and the files of the fake disk; crashes and damage are in fake_crash.c. */
 #include "fake_disk.h"
 
 #include <errno.h>
@@ -11,67 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fake_inside.h"
 #include "must.h"
-#include "prng.h"
-
-enum { FILES = 512, HANDLES = 1024, OPS = 256, SECTOR = 512, SECTORS = DISK_BLOCK / SECTOR };
-
-struct page {
-    uint8_t durable[DISK_BLOCK], seen[DISK_BLOCK];
-};
-
-struct file {
-    char name[DISK_NAME_MAX]; /* "": free */
-    uint64_t size;
-    struct page **pages;
-    bool *spoiled;
-    bool there;         /* the name is seen */
-    bool there_durable; /* and will be after a power cut, unless ... */
-    bool undecided;     /* ... the directory was changed and not synced */
-};
-
-enum write_state { UNDER_WAY, COMPLETE, LOST };
-
-struct write {
-    uint32_t file;
-    uint64_t offset;
-    uint32_t size;
-    uint8_t state;
-    uint64_t id;
-};
-
-struct op {
-    uint64_t tag, due, id, write; /* write: id of its record */
-    int32_t result;
-    uint32_t file;
-    uint8_t kind;
-    bool durable, create, used;
-    uint64_t horizon; /* flush: covers records that were complete when `completed` stood here */
-};
-
-struct disk {
-    struct fake_disk_config config;
-    struct prng fate, time;
-    uint64_t now, next_id;
-    struct file files[FILES];
-    int32_t handles[HANDLES]; /* file, or -1 */
-    struct write *writes;
-    uint32_t write_count, write_room;
-    struct op ops[OPS];
-    unsigned op_count;
-    struct disk_done done[OPS + 1];
-    unsigned done_head, done_count;
-    uint32_t countdown[3];
-    int32_t failure[3];
-    uint32_t create_failures;
-    uint64_t events, die_at;
-    bool creating;
-    char creating_name[DISK_NAME_MAX];
-    uint64_t creating_size;
-    uint64_t bytes_read;
-    uint32_t listed[FILES];
-    uint32_t listed_count;
-};
 
 /* Counts an event; false when the disk is dead. */
 static bool alive(struct disk *d)
@@ -104,7 +40,7 @@ static struct page *page_at(struct file *f, uint64_t offset)
     return f->pages[offset / DISK_BLOCK];
 }
 
-static struct page *page_make(struct file *f, uint64_t offset)
+struct page *fake_disk_page(struct file *f, uint64_t offset)
 {
     struct page **p = &f->pages[offset / DISK_BLOCK];
     if (!*p)
@@ -113,7 +49,7 @@ static struct page *page_make(struct file *f, uint64_t offset)
     return *p;
 }
 
-static void file_grow(struct file *f, uint64_t size)
+void fake_disk_grow(struct file *f, uint64_t size)
 {
     uint64_t old = f->size / DISK_BLOCK, pages = (size + DISK_BLOCK - 1) / DISK_BLOCK;
     if (size <= f->size)
@@ -135,7 +71,7 @@ static void file_free(struct file *f)
     memset(f, 0, sizeof *f);
 }
 
-static struct file *find(struct disk *d, const char *name)
+struct file *fake_disk_find(struct disk *d, const char *name)
 {
     for (uint32_t i = 0; i < FILES; i++)
         if (d->files[i].there && strcmp(d->files[i].name, name) == 0)
@@ -157,7 +93,7 @@ static void op_write(struct disk *d, struct file *f, const struct disk_op *op, s
     for (uint32_t at = 0; at < size;) {
         uint32_t in = (uint32_t)((op->offset + at) % DISK_BLOCK), n = DISK_BLOCK - in;
         n = n < size - at ? n : size - at;
-        memcpy(page_make(f, op->offset + at)->seen + in, (const uint8_t *)op->data + at, n);
+        memcpy(fake_disk_page(f, op->offset + at)->seen + in, (const uint8_t *)op->data + at, n);
         f->spoiled[(op->offset + at) / DISK_BLOCK] = false;
         at += n;
     }
@@ -242,7 +178,7 @@ static void promote(struct disk *d, const struct write *w)
 {
     struct file *f = &d->files[w->file];
     for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
-        struct page *p = page_make(f, at);
+        struct page *p = fake_disk_page(f, at);
         uint64_t in = at % DISK_BLOCK;
         memcpy(p->durable + in, p->seen + in, SECTOR);
     }
@@ -367,7 +303,7 @@ struct disk_facts disk_facts(const struct disk *d)
 
 int disk_open(struct disk *d, const char *name)
 {
-    struct file *f = find(d, name);
+    struct file *f = fake_disk_find(d, name);
     if (!f)
         return -ENOENT;
     for (int i = 0; i < HANDLES; i++)
@@ -397,7 +333,7 @@ int disk_create(struct disk *d, const char *name, uint64_t size)
     must(strlen(name) < DISK_NAME_MAX);
     if (!alive(d))
         return -EIO;
-    struct file *f = find(d, name);
+    struct file *f = fake_disk_find(d, name);
     uint64_t more = f ? (size > f->size ? size - f->size : 0) : size;
     if (d->create_failures > 0 && d->create_failures--)
         return -ENOSPC;
@@ -412,7 +348,7 @@ int disk_create(struct disk *d, const char *name, uint64_t size)
         snprintf(f->name, sizeof f->name, "%s", name);
         f->there = f->undecided = true;
     }
-    file_grow(f, size);
+    fake_disk_grow(f, size);
     return disk_open(d, name);
 }
 
@@ -420,7 +356,7 @@ int disk_remove(struct disk *d, const char *name)
 {
     if (!alive(d))
         return -EIO;
-    struct file *f = find(d, name);
+    struct file *f = fake_disk_find(d, name);
     if (!f)
         return -ENOENT;
     f->there = false;
@@ -448,7 +384,7 @@ static void forget_writes(struct disk *d, uint32_t file)
     d->write_count = kept;
 }
 
-static void sweep(struct disk *d)
+void fake_disk_sweep(struct disk *d)
 {
     for (uint32_t i = 0; i < FILES; i++) {
         struct file *f = &d->files[i];
@@ -467,7 +403,7 @@ int disk_sync_directory(struct disk *d)
         d->files[i].there_durable = d->files[i].there;
         d->files[i].undecided = false;
     }
-    sweep(d);
+    fake_disk_sweep(d);
     return 0;
 }
 
@@ -515,110 +451,6 @@ bool disk_create_start(struct disk *d, const char *name, uint64_t size, uint64_t
     return true;
 }
 
-/* -- the end of the world -- */
-
-enum fate { KEEP, DROP, TORN_SECTORS, TORN_PAGES, PREFIX, ZEROS };
-
-static enum fate draw_fate(struct disk *d, const struct write *w)
-{
-    static const uint8_t table[16] = {KEEP,       KEEP,       KEEP,   KEEP,         DROP,         DROP,
-                                      DROP,       DROP,       PREFIX, TORN_SECTORS, TORN_SECTORS, TORN_SECTORS,
-                                      TORN_PAGES, TORN_PAGES, PREFIX, ZEROS};
-    uint64_t drawn = prng_below(&d->fate, 16);
-    return w->state == LOST ? DROP : (enum fate)table[drawn];
-}
-
-static void decide(struct disk *d, const struct write *w)
-{
-    struct file *f = &d->files[w->file];
-    enum fate fate = draw_fate(d, w);
-    uint64_t cut = fate == PREFIX ? w->offset + prng_below(&d->fate, w->size / SECTOR + 1) * SECTOR : 0;
-    bool keep = false;
-    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
-        struct page *p = page_make(f, at);
-        uint64_t in = at % DISK_BLOCK;
-        if (fate == TORN_SECTORS || ((fate == TORN_PAGES || fate == ZEROS) && (in == 0 || at == w->offset)))
-            keep = prng_chance(&d->fate, 50);
-        if (fate == KEEP || (fate == PREFIX && at < cut) || ((fate == TORN_SECTORS || fate == TORN_PAGES) && keep))
-            memcpy(p->durable + in, p->seen + in, SECTOR);
-        if (fate == ZEROS && keep)
-            memset(p->durable + in, 0, SECTOR);
-    }
-}
-
-static void show_durable(struct disk *d, const struct write *w)
-{
-    struct file *f = &d->files[w->file];
-    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
-        struct page *p = page_make(f, at);
-        memcpy(p->seen + at % DISK_BLOCK, p->durable + at % DISK_BLOCK, SECTOR);
-    }
-}
-
-/* A name that was made or removed and not synced: either way. */
-static void decide_names(struct disk *d)
-{
-    for (uint32_t i = 0; i < FILES; i++) {
-        struct file *f = &d->files[i];
-        if (!f->undecided)
-            continue;
-        f->there = f->there == f->there_durable ? f->there : prng_chance(&d->fate, 50);
-        f->undecided = false;
-        f->there_durable = f->there;
-    }
-    for (uint32_t i = 0; i < FILES; i++)
-        for (uint32_t k = i + 1; k < FILES && d->files[i].there; k++)
-            if (d->files[k].there && strcmp(d->files[i].name, d->files[k].name) == 0)
-                d->files[i].there = d->files[i].there_durable = false;
-}
-
-static void forget_operations(struct disk *d)
-{
-    memset(d->ops, 0, sizeof d->ops);
-    d->op_count = d->done_count = d->done_head = 0;
-    memset(d->countdown, 0, sizeof d->countdown);
-    d->create_failures = 0;
-    d->creating = false;
-    for (uint32_t i = 0; i < HANDLES; i++)
-        d->handles[i] = -1;
-    d->die_at = UINT64_MAX;
-}
-
-/* A file that was growing in the background may have got some of the way. */
-static void decide_creation(struct disk *d)
-{
-    struct file *f = d->creating ? find(d, d->creating_name) : NULL;
-    if (!f || d->creating_size <= f->size || fake_disk_dead(d))
-        return;
-    uint64_t pages = (d->creating_size - f->size) / DISK_BLOCK;
-    file_grow(f, f->size + prng_below(&d->fate, pages + 1) * DISK_BLOCK);
-}
-
-void fake_disk_crash(struct disk *d)
-{
-    decide_creation(d);
-    for (uint32_t i = 0; i < d->write_count; i++)
-        decide(d, &d->writes[i]);
-    for (uint32_t i = 0; i < d->write_count; i++)
-        show_durable(d, &d->writes[i]);
-    d->write_count = 0;
-    decide_names(d);
-    forget_operations(d);
-    sweep(d);
-}
-
-void fake_disk_kill(struct disk *d)
-{
-    decide_creation(d);
-    for (uint32_t i = 0; i < d->write_count; i++)
-        if (d->writes[i].state == UNDER_WAY)
-            d->writes[i].state = COMPLETE;
-    forget_operations(d);
-    sweep(d);
-}
-
-/* -- faults by order -- */
-
 void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int32_t result)
 {
     d->countdown[kind] = countdown;
@@ -628,73 +460,6 @@ void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int
 void fake_disk_create_fail(struct disk *d, uint32_t times)
 {
     d->create_failures = times;
-}
-
-bool fake_disk_peek(struct disk *d, const char *name, uint64_t offset, void *bytes, uint64_t size)
-{
-    struct file *f = find(d, name);
-    if (!f || offset + size > f->size)
-        return false;
-    for (uint64_t at = 0; at < size; at++) {
-        const struct page *p = page_at(f, offset + at);
-        ((uint8_t *)bytes)[at] = p ? p->durable[(offset + at) % DISK_BLOCK] : 0;
-    }
-    return true;
-}
-
-bool fake_disk_poke(struct disk *d, const char *name, uint64_t offset, const void *bytes, uint64_t size)
-{
-    struct file *f = find(d, name);
-    if (!f || offset + size > f->size)
-        return false;
-    for (uint64_t at = 0; at < size; at++) {
-        struct page *p = page_make(f, offset + at);
-        uint64_t in = (offset + at) % DISK_BLOCK;
-        p->durable[in] = p->seen[in] = ((const uint8_t *)bytes)[at];
-    }
-    return true;
-}
-
-bool fake_disk_spoil(struct disk *d, const char *name, uint64_t offset)
-{
-    struct file *f = find(d, name);
-    if (!f || offset >= f->size)
-        return false;
-    f->spoiled[offset / DISK_BLOCK] = true;
-    return true;
-}
-
-bool fake_disk_cut(struct disk *d, const char *name, uint64_t size)
-{
-    struct file *f = find(d, name);
-    if (!f || size > f->size)
-        return false;
-    for (uint64_t i = size / DISK_BLOCK; i < f->size / DISK_BLOCK; i++) {
-        free(f->pages[i]);
-        f->pages[i] = NULL;
-    }
-    f->size = size;
-    return true;
-}
-
-bool fake_disk_copy(struct disk *d, const char *from, const char *to)
-{
-    struct file *f = find(d, from);
-    int handle = f ? disk_create(d, to, f->size) : -ENOENT;
-    if (handle < 0)
-        return false;
-    disk_sync_directory(d);
-    struct file *copy = handle_file(d, (uint32_t)handle);
-    for (uint64_t i = 0; i < f->size / DISK_BLOCK; i++)
-        if (f->pages[i])
-            memcpy(page_make(copy, i * DISK_BLOCK), f->pages[i], sizeof(struct page));
-    disk_close(d, (uint32_t)handle);
-    return true;
-}
-
-bool fake_disk_lose(struct disk *d, const char *name)
-{
-    return disk_remove(d, name) == 0 && disk_sync_directory(d) == 0;
 }
 
 uint64_t fake_disk_bytes(const struct disk *d)
@@ -721,7 +486,7 @@ struct disk *fake_disk_open(const struct fake_disk_config *config)
     d->config = *config;
     d->fate = prng_seed(config->seed, 1);
     d->time = prng_seed(config->seed, 2);
-    forget_operations(d);
+    fake_crash_forget(d);
     return d;
 }
 

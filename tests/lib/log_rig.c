@@ -45,22 +45,43 @@ uint32_t log_rig_size(uint64_t fact)
     return 24 + (uint32_t)(fact * 2654435761u % 97) * 8 + (fact % 16 == 0 ? 4096 : 0);
 }
 
-void log_rig_fill(uint8_t *bytes, uint64_t fact)
+static void rig_fill(const struct log_rig *r, uint8_t *bytes, uint64_t fact)
 {
     uint32_t size = log_rig_size(fact);
     le64_put(bytes, fact);
     le64_put(bytes + 8, size);
-    for (uint32_t i = 16; i < size; i += 8)
+    le64_put(bytes + 16, r->wrote[fact]);
+    for (uint32_t i = 24; i < size; i += 8)
         le64_put(bytes + i, fact * 1000003 + i);
 }
 
-bool log_rig_is(const uint8_t *bytes, uint64_t fact)
+bool log_rig_is(const struct log_rig *r, const uint8_t *bytes, uint64_t fact)
 {
     uint32_t size = log_rig_size(fact);
-    bool same = le64_get(bytes) == fact && le64_get(bytes + 8) == size;
-    for (uint32_t i = 16; i < size && same; i += 8)
+    bool same = le64_get(bytes) == fact && le64_get(bytes + 8) == size && le64_get(bytes + 16) == r->wrote[fact];
+    for (uint32_t i = 24; i < size && same; i += 8)
         same = le64_get(bytes + i) == fact * 1000003 + i;
     return same;
+}
+
+enum { SHORT_LIFE = 8, LONG_LIFE = 200, LONG_EVERY = 13 };
+
+bool log_rig_lives(uint64_t fact, uint64_t newest)
+{
+    return fact <= newest && newest - fact < (fact % LONG_EVERY == 0 ? LONG_LIFE : SHORT_LIFE);
+}
+
+/* Mortal bodies: `fact` is applied. */
+static void rig_apply(struct log_rig *r, uint64_t fact)
+{
+    if (!r->mortal)
+        return;
+    journal_pin(r->journal, lsn_block(r->lsn[fact]));
+    r->pinned[fact] = true;
+    const uint64_t ages[2] = {SHORT_LIFE, LONG_LIFE};
+    for (unsigned i = 0; i < 2; i++)
+        if (fact > ages[i] && r->pinned[fact - ages[i]] && !log_rig_lives(fact - ages[i], fact))
+            log_rig_unpin(r, fact - ages[i]);
 }
 
 /* -- opening -- */
@@ -95,19 +116,20 @@ static enum leat_status rig_load_image(struct log_rig *r)
 
 static enum leat_status rig_load_blocks(struct log_rig *r)
 {
-    struct journal_block b;
+    struct journal_block b = {0};
     enum leat_status status;
     while (journal_replay_block(r->journal, &b, &status, r->error)) {
         uint32_t place = b.payload_place;
         for (uint32_t i = 0; i < b.facts; i++) {
             uint64_t fact = ++r->replayed;
             const uint8_t *p = b.payload + (place - b.payload_place);
-            if (fact > r->appended || !log_rig_is(p, fact)) {
+            if (fact > r->appended || !log_rig_is(r, p, fact)) {
                 snprintf(r->error, sizeof r->error, "fact %llu came back wrong", (unsigned long long)fact);
                 return LEAT_UNKNOWN_OUTCOME;
             }
             r->lsn[fact] = lsn_make(b.number, i);
             r->place[fact] = place;
+            rig_apply(r, fact);
             place += log_rig_size(fact);
         }
         must(place == b.payload_place + b.payload_size);
@@ -167,14 +189,16 @@ bool log_rig_append(struct log_rig *r, enum journal_purpose purpose, bool waited
     uint8_t *p = journal_reserve(r->journal, purpose, size, 0, &lsn, &place);
     if (!p)
         return false;
-    log_rig_fill(p, fact);
+    r->wrote[fact] = r->epoch;
+    rig_fill(r, p, fact);
     r->lsn[fact] = lsn;
     r->place[fact] = place;
     journal_commit(r->journal, size, waited, (struct instant){r->now});
+    r->appended = fact;
+    r->pinned[fact] = pin;
     if (pin)
         journal_pin(r->journal, lsn_block(lsn));
-    r->pinned[fact] = pin;
-    r->appended = fact;
+    rig_apply(r, fact);
     return true;
 }
 
@@ -218,6 +242,37 @@ bool log_rig_settle(struct log_rig *r)
         if (journal_error(r->journal) != LEAT_OK || i > 100000 || !rig_pass(r))
             return false;
     return true;
+}
+
+static bool rig_check_body(struct log_rig *r, uint64_t fact, uint8_t *data)
+{
+    const uint8_t *hot = journal_hot(r->journal, r->lsn[fact], r->place[fact], log_rig_size(fact));
+    if (hot)
+        return log_rig_is(r, hot, fact);
+    uint32_t skip;
+    uint64_t tag;
+    enum leat_status status;
+    if (!journal_fetch(r->journal, r->lsn[fact], r->place[fact], log_rig_size(fact), data, &skip, fact))
+        return false;
+    while (!journal_fetched(r->journal, &tag, &status))
+        if (log_rig_step(r, (struct duration){0}) == 0 && !rig_pass(r))
+            return false;
+    return tag == fact && status == LEAT_OK && log_rig_is(r, data + skip, fact);
+}
+
+bool log_rig_check_bodies(struct log_rig *r)
+{
+    uint8_t *data = aligned_alloc(DISK_BLOCK, 4 * DISK_BLOCK);
+    bool all = true;
+    must(data);
+    for (uint64_t i = 1; i <= r->appended && all; i++)
+        if (r->pinned[i] && !rig_check_body(r, i, data)) {
+            snprintf(r->error, sizeof r->error, "body %llu of %llu cannot be read", (unsigned long long)i,
+                     (unsigned long long)r->appended);
+            all = false;
+        }
+    free(data);
+    return all;
 }
 
 /* -- checkpoints -- */

@@ -1,9 +1,9 @@
 /* log_rig.h - a journal on a fake disk, and a memory of everything that was appended, durable and replayed.
  *
- * A fact is a number n (1, 2, ...) and bytes that only n has. The rig drives steps and virtual time, crashes the
- * machine, opens again and checks what every recovery must hold: what is replayed is a prefix of what was appended, and
- * holds all that was durable (S2). The state behind the log is one number, the newest fact applied, and the image of a
- * checkpoint is that number with padding.
+ * A fact is a number n (1, 2, ...) and bytes that only n has, in the epoch in which it was appended. The rig drives
+ * steps and virtual time, crashes the machine, opens again and checks what every recovery must hold: what is replayed
+ * is a prefix of what was appended, and holds all that was durable (S2). The state behind the log is one number, the
+ * newest fact applied, and the image of a checkpoint is that number with padding.
  *
  * Memory: the rig's. Failure: must(), or the status asked for. Thread: one. */
 #ifndef LEAT_TESTS_LOG_RIG_H
@@ -32,7 +32,9 @@ struct log_rig {
     char error[256];
     struct lsn lsn[RIG_FACTS_MAX];
     uint32_t place[RIG_FACTS_MAX];
-    bool pinned[RIG_FACTS_MAX]; /* lives in the image and in memory */
+    uint32_t wrote[RIG_FACTS_MAX]; /* the epoch that appended it */
+    bool pinned[RIG_FACTS_MAX];    /* lives in the image and in memory */
+    bool mortal; /* bodies die by the rule below when later facts are applied, and nobody pins by hand */
 };
 
 /* Small numbers: 4 KiB .. blocks of 16 KiB, segments of 64 KiB, depth 8, disk_max of 16 segments. */
@@ -48,8 +50,11 @@ enum leat_status log_rig_open(struct log_rig *r);
 void log_rig_end(struct log_rig *r, bool power_cut);
 
 uint32_t log_rig_size(uint64_t fact);
-void log_rig_fill(uint8_t *bytes, uint64_t fact);
-bool log_rig_is(const uint8_t *bytes, uint64_t fact);
+bool log_rig_is(const struct log_rig *r, const uint8_t *bytes, uint64_t fact);
+/* The rule for mortal bodies: is `fact` alive when `newest` was applied? Most die soon, some hold on for long. */
+bool log_rig_lives(uint64_t fact, uint64_t newest);
+/* log_rig_check_bodies: every live body can be read back, hot or cold. */
+bool log_rig_check_bodies(struct log_rig *r);
 
 /* log_rig_append: one fact; false when it is refused. `pin`: it is a live body. */
 bool log_rig_append(struct log_rig *r, enum journal_purpose purpose, bool waited, bool pin);

@@ -81,7 +81,7 @@ enum leat_status oracle_put(struct oracle *o, int q, struct duration delay, stru
     struct oracle_message *m = o->messages;
     while (m->place != ORACLE_NOWHERE)
         must(++m < o->messages + ORACLE_MESSAGES);
-    *m = (struct oracle_message){.queue = q, .lsn = lsn, .sent = now, .due = instant_add(now, delay)};
+    *m = (struct oracle_message){.queue = q, .lsn = lsn, .sent = now, .since = now, .due = instant_add(now, delay)};
     go(o, m, delay.ns > 0 ? ORACLE_DELAYED : ORACLE_READY);
     o->queues[q].puts++;
     return LEAT_OK;
@@ -150,6 +150,7 @@ static void nack(struct oracle *o, struct oracle_message *m, struct duration del
     o->queues[m->queue].nacks++;
     m->lease = 0;
     m->came_back = true;
+    m->since = now;
     m->due = instant_add(now, delay);
     go(o, m, delay.ns > 0 ? ORACLE_DELAYED : ORACLE_READY);
 }
@@ -262,7 +263,7 @@ void oracle_stat(const struct oracle *o, int q, struct instant now, struct reply
     if (leased)
         stat->oldest_leased = instant_since(now, leased->since);
     if (delayed)
-        stat->oldest_delayed = instant_since(now, delayed->sent);
+        stat->oldest_delayed = instant_since(now, delayed->since);
     stat->puts = queue->puts;
     stat->takes = queue->takes;
     stat->acks = queue->acks;

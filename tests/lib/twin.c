@@ -120,11 +120,13 @@ void twin_pass(struct twin *t, struct duration d)
     t->now = instant_add(t->now, d);
     struct fact f;
     struct instant again;
-    for (uint32_t slot; (slot = wheel_fire(&t->leader.wheel, t->now)) != SLAB_NONE;) {
-        if (plan_due(&t->leader, slot, t->now, &f, &again))
-            twin_apply(t, &f);
-        wheel_arm(&t->leader.wheel, slot, again);
-    }
+    do {
+        for (uint32_t slot; (slot = wheel_fire(&t->leader.wheel, t->now)) != SLAB_NONE;) {
+            if (plan_due(&t->leader, slot, t->now, &f, &again))
+                twin_apply(t, &f);
+            wheel_arm(&t->leader.wheel, slot, again);
+        }
+    } while (engine_next_due(&t->leader).ns <= t->now.ns);
     for (uint32_t i = 0; i < t->leader.queues.used; i++)
         while (plan_reap(&t->leader, i, &f))
             twin_apply(t, &f);

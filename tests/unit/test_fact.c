@@ -1,4 +1,5 @@
 /* test_fact.c - facts survive the log, and no damaged or misplaced one passes. */
+#include "byteorder.h"
 #include "crc32c.h"
 #include "fact.h"
 #include "slab.h"
@@ -106,4 +107,17 @@ TEST(fact, an_epoch_a_session_and_a_refusal_tell_what_they_were_told)
     size = example(bytes, FACT_REFUSED);
     assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_OK);
     assert_true(f.refused.status == LEAT_READY_FULL && f.refused.count == 17 && f.entry == 3);
+}
+
+/* The fuzzer's: what is written again must be what was read. */
+TEST(fact, a_reserved_word_that_is_not_zero_is_refused)
+{
+    uint8_t bytes[512], position[8];
+    uint32_t size = example(bytes, FACT_QUEUE_DROPPED);
+    struct fact f;
+    le32_put(bytes + FACT_HEADER + 4, 1);
+    le64_put(position, lsn_make(7, 8).n);
+    uint32_t crc = crc32c(crc32c(0, position, sizeof position), bytes, 28);
+    le32_put(bytes + 28, crc32c(crc, bytes + FACT_HEADER, size - FACT_HEADER));
+    assert_int_equal(fact_decode(&f, bytes, size, lsn_make(7, 8), true), LEAT_CORRUPT);
 }

@@ -274,6 +274,65 @@ TEST(image, one_that_contradicts_itself_is_refused_and_never_followed)
     twin_close(&l.t);
 }
 
+static void assert_refused_after(struct life *l, void *at, uint64_t value, uint32_t size, const char *why)
+{
+    static uint8_t bytes[IMAGE_MAX];
+    char error[IMAGE_ERROR] = "";
+    uint64_t was = 0;
+    struct engine e;
+    memcpy(&was, at, size);
+    memcpy(at, &value, size);
+    uint32_t whole = whole_image(&l->t.leader, bytes);
+    assert_int_equal(load(&e, bytes, whole, 65536, error), LEAT_CORRUPT);
+    if (!strstr(error, why))
+        fail_msg("%s instead of: %s", error, why);
+    engine_close(&e);
+    memcpy(at, &was, size);
+}
+
+/* Each found by the fuzzer: loaded, and a broken promise or an endless walk later. */
+TEST(image, one_whose_counters_links_or_free_lists_lie_is_refused)
+{
+    static struct life l;
+    begin(&l, 4);
+    for (unsigned n = 0; n < 4000; n++)
+        step(&l);
+    struct engine *e = &l.t.leader;
+    struct queue *q = slab_write(&e->queues, l.queues[0].number), *dead = slab_write(&e->queues, l.dead.number);
+    assert_true(q->leased.head != SLAB_NONE && q->delayed.head != SLAB_NONE && q->ready.head != SLAB_NONE);
+    struct message *delayed = slab_write(&e->slots, q->delayed.head);
+    assert_refused_after(&l, &q->counters.bytes, q->counters.bytes + 8, 8, "as many ready messages or bytes");
+    assert_refused_after(&l, &dead->sources, dead->sources + 1, 4, "counts other queues");
+    assert_refused_after(&l, &delayed->lsn, UINT64_MAX, 8, "no place that exists");
+    assert_refused_after(&l, &dead->ready.head, q->ready.head, 4, "chunks of ready messages");
+    assert_true(e->slots.free != SLAB_NONE);
+    assert_refused_after(&l, &e->slots.free, q->leased.head, 4, "free items");
+    twin_close(&l.t);
+}
+
+TEST(image, a_heap_that_goes_round_in_circles_is_refused_however_many_messages_it_claims)
+{
+    static struct life l;
+    uint8_t receipts[3][RECEIPT_BYTES];
+    begin(&l, 5);
+    enum leat_status s;
+    for (int i = 0; i < 3; i++)
+        twin_put(&l.t, l.queues[0], (struct duration){0}, &s);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(twin_take(&l.t, l.queues[0], duration_s(1), receipts[i]), LEAT_OK);
+    for (int i = 3; i-- > 0;) /* the oldest last: each is the only child of the one before */
+        assert_int_equal(twin_finish(&l.t, OP_NACK, l.queues[0], receipts[i], (struct duration){0}), LEAT_OK);
+    struct engine *e = &l.t.leader;
+    struct queue *q = slab_write(&e->queues, l.queues[0].number);
+    const struct message *root = slab_at(&e->slots, q->ready.heap);
+    struct message *child = slab_write(&e->slots, (uint32_t)root->child);
+    uint64_t ready = q->counters.ready;
+    q->counters.ready = UINT64_MAX / 2;
+    assert_refused_after(&l, &child->next, child->child, 4, "heap of returned messages");
+    q->counters.ready = ready;
+    twin_close(&l.t);
+}
+
 TEST(image, sessions_stand_in_it_and_are_found_again)
 {
     static struct life l;

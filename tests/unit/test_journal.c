@@ -146,7 +146,7 @@ TEST(journal, a_short_write_is_continued_and_counts_when_it_is_whole)
     struct fake_disk_config disk = {.seed = 5, .short_percent = 40};
     struct journal_config config = log_rig_config();
     struct log_rig *r = log_rig_make(&disk, &config);
-    while (log_rig_open(r) != LEAT_OK) /* the manifest's first version is not written twice */
+    for (unsigned i = 0; i < 50 && log_rig_open(r) != LEAT_OK; i++) /* start-up does not put up with short writes */
         log_rig_end(r, true);
     for (unsigned i = 0; i < 60; i++) {
         if (i % 20 == 19)
@@ -155,7 +155,7 @@ TEST(journal, a_short_write_is_continued_and_counts_when_it_is_whole)
         assert_true(log_rig_settle(r));
     }
     log_rig_end(r, true);
-    while (log_rig_open(r) == LEAT_DISK_ERROR)
+    for (unsigned i = 0; i < 50 && log_rig_open(r) == LEAT_DISK_ERROR; i++)
         log_rig_end(r, true);
     assert_int_equal(r->replayed, 60);
     assert_true(mark_count("write_short") > 0);
@@ -191,7 +191,7 @@ static void check_body(struct log_rig *r, uint64_t fact, uint8_t *data, bool *wa
     const uint8_t *hot = journal_hot(r->journal, r->lsn[fact], r->place[fact], log_rig_size(fact));
     *was_hot = hot != NULL;
     if (hot)
-        assert_true(log_rig_is(hot, fact));
+        assert_true(log_rig_is(r, hot, fact));
     if (lsn_block(r->lsn[fact]) > journal_durable(r->journal)) {
         assert_non_null(hot);
         return;
@@ -204,7 +204,7 @@ static void check_body(struct log_rig *r, uint64_t fact, uint8_t *data, bool *wa
         log_rig_step(r, us100);
     assert_int_equal(tag, fact);
     assert_int_equal(status, LEAT_OK);
-    assert_true(log_rig_is(data + skip, fact));
+    assert_true(log_rig_is(r, data + skip, fact));
 }
 
 TEST(journal, every_body_is_found_hot_or_cold_also_after_a_restart_that_did_not_read_its_segment)
@@ -231,7 +231,7 @@ TEST(journal, every_body_is_found_hot_or_cold_also_after_a_restart_that_did_not_
     assert_true(log_rig_settle(r));
     uint64_t before = fake_disk_bytes_read(r->disk);
     reopen(r, true);
-    assert_true(fake_disk_bytes_read(r->disk) - before < 512 * 1024);
+    assert_in_range(fake_disk_bytes_read(r->disk) - before, 0, fake_disk_bytes(r->disk) / 2);
     for (uint64_t i = 1; i <= r->appended; i += 3)
         check_body(r, i, data, &was_hot);
     free(data);
@@ -259,7 +259,7 @@ TEST(journal, sixty_four_fetches_run_at_once_and_a_failed_one_says_so)
         log_rig_step(r, us100);
         while (journal_fetched(r->journal, &tag, &status)) {
             if (status == LEAT_OK && ++good)
-                assert_true(log_rig_is(data[tag - 1] + skip[tag], tag));
+                assert_true(log_rig_is(r, data[tag - 1] + skip[tag], tag));
             bad += status == LEAT_DISK_ERROR;
         }
     }
@@ -282,7 +282,7 @@ TEST(journal, a_hot_pointer_stays_good_until_the_next_step)
         for (unsigned i = 0; i < 40; i++)
             log_rig_append(r, JOURNAL_ACK, true, false);
         for (uint64_t i = 0; i < n; i++)
-            assert_true(!hot[i] || log_rig_is(hot[i], first + i));
+            assert_true(!hot[i] || log_rig_is(r, hot[i], first + i));
         log_rig_step(r, us100);
         if (journal_tail_bytes(r->journal) > 200000)
             assert_true(log_rig_checkpoint(r));

@@ -113,6 +113,19 @@ TEST(queue, a_delayed_message_waits_its_time_and_a_nack_may_delay_it_again)
     twin_close(&t);
 }
 
+TEST(queue, more_attempts_than_a_message_can_count_are_refused)
+{
+    struct twin t;
+    struct fact f;
+    struct request r = {.op = OP_QUEUE_CREATE, .attributes = {.max_attempts = MESSAGE_ATTEMPTS_MAX + 1}};
+    name_set(&r.name, "mail", 4);
+    twin_open(&t, 4, 16, 4);
+    assert_int_equal(plan_queue_create(&t.leader, &t.limits, &r, &f), LEAT_BAD_VALUE);
+    r.attributes.max_attempts = MESSAGE_ATTEMPTS_MAX;
+    assert_int_equal(plan_queue_create(&t.leader, &t.limits, &r, &f), LEAT_OK);
+    twin_close(&t);
+}
+
 TEST(queue, limits_and_strangers_receipts_are_named)
 {
     struct twin t;

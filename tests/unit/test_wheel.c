@@ -65,6 +65,34 @@ TEST(wheel, agrees_with_a_plain_list_under_arming_again_and_long_pauses)
             assert_true(due[i] == UINT64_MAX || due[i] + 1000 >= now_us); /* overdue by a tick at most */
     }
     assert_true(mark_count("wheel_spread") > 0);
+    assert_true(mark_count("wheel_spread_in_part") > 0); /* by the test before, whose buckets hold 2000 */
     assert_true(mark_count("wheel_armed_earlier") > 0);
+    wheel_close(&w);
+}
+
+TEST(wheel, a_large_bucket_is_spread_in_parts_and_its_entries_may_be_armed_meanwhile)
+{
+    struct wheel w;
+    struct prng prng = prng_seed(4, 0);
+    uint64_t due[SLOTS];
+    unsigned fired = 0;
+    assert_int_equal(wheel_open(&w, SLOTS, at_us(0)), LEAT_OK);
+    for (uint32_t i = 0; i < SLOTS; i++)
+        wheel_arm(&w, i, at_us(due[i] = 300000 + prng_below(&prng, 200000)));
+    mark_reset();
+    assert_true(wheel_fire(&w, at_us(290000)) == SLAB_NONE);
+    assert_int_equal(mark_count("wheel_spread_in_part"), 1);
+    assert_true(wheel_next_due(&w).ns <= 290000000);
+    for (uint32_t i = 0; i < SLOTS; i += 3) /* some of them stand in the bucket still, some do not */
+        wheel_arm(&w, i, at_us(due[i] = 295000));
+    for (uint64_t now = 290000; fired < SLOTS; now += wheel_next_due(&w).ns <= now * 1000 ? 0 : 1000) {
+        assert_true(now < 502000);
+        for (uint32_t slot; (slot = wheel_fire(&w, at_us(now))) != SLAB_NONE; fired++) {
+            assert_true(due[slot] <= now);
+            due[slot] = UINT64_MAX;
+        }
+    }
+    assert_true(wheel_next_due(&w).ns == UINT64_MAX);
+    assert_int_equal(w.pieces.taken, 0);
     wheel_close(&w);
 }

@@ -1,0 +1,340 @@
+/* cmd_work.c - leat work: a command for every message.
+ *
+ * Each of the -j jobs is a thread with a handle of its own, in this circle:
+ *
+ *   take (waits up to 2 s) --> run the command, extend the lease at each third of it --> ack or nack --+
+ *     ^                                                                                                |
+ *     +------------------------------------------------------------------------------------------------+
+ *
+ * The main thread waits for signals: the first SIGINT or SIGTERM lets the circles end after what they run, the second
+ * one ends the commands as well. Whoever cannot reach the broker says so once and tries again; a message whose ack
+ * could not be told in time comes again, which is what "at least once" means. */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "commands.h"
+#include "report.h"
+
+extern char **environ;
+
+enum { WAIT_S = 2, JOBS_MAX = 1024, ENV_ROOM = 3, ENV_TEXT = 128, TRY_AGAIN_MS = 200, DRAIN_LOOK_MS = 50 };
+
+struct work {
+    const struct arguments *a;
+    const char *queue;
+    size_t batch;
+    uint64_t lease_ns, nack_delay_ns;
+    bool stopping, killing; /* atomics */
+    int code;               /* atomic: first reason to fail */
+    uint64_t finished, failed;
+};
+
+struct job {
+    pthread_t thread;
+    struct work *work;
+    struct leat *l;
+    struct leat_message *messages;
+    struct leat_receipt *receipts;
+    char *input;
+    size_t input_room;
+    char **env;
+    char texts[ENV_ROOM][ENV_TEXT];
+    bool troubled; /* the user knows that the broker is away */
+};
+
+static bool stopping(const struct work *w)
+{
+    return __atomic_load_n(&w->stopping, __ATOMIC_RELAXED);
+}
+
+static void fail(struct work *w, int code)
+{
+    int none = EXIT_DONE;
+    __atomic_compare_exchange_n(&w->code, &none, code, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    __atomic_store_n(&w->stopping, true, __ATOMIC_RELAXED);
+}
+
+static void pause_ms(unsigned ms)
+{
+    usleep(ms * 1000);
+}
+
+/* Trouble that time may heal: told once. */
+static void troubled(struct job *j, enum leat_status status)
+{
+    if (!j->troubled)
+        fprintf(stderr, "leat: %s: %s; trying again\n", leat_status_name(status), leat_error(j->l));
+    j->troubled = true;
+    if (status != LEAT_UNREACHABLE && status != LEAT_TIMED_OUT)
+        pause_ms(TRY_AGAIN_MS);
+}
+
+static bool may_heal(enum leat_status status)
+{
+    return leat_status_retry(status) || status == LEAT_UNKNOWN_OUTCOME || status == LEAT_LEASE_LOST;
+}
+
+/* The bodies as the command's input: one as it is, several (or --batch) as lines. */
+static bool make_input(struct job *j, size_t count, size_t *size)
+{
+    bool lines = j->work->batch > 1;
+    *size = 0;
+    for (size_t i = 0; i < count; i++)
+        *size += j->messages[i].body_size + lines;
+    if (*size > j->input_room) {
+        free(j->input);
+        j->input = malloc(*size);
+        j->input_room = j->input ? *size : 0;
+        if (!j->input)
+            return false;
+    }
+    char *at = j->input;
+    for (size_t i = 0; i < count; i++) {
+        if (j->messages[i].body_size)
+            memcpy(at, j->messages[i].body, j->messages[i].body_size);
+        at += j->messages[i].body_size;
+        if (lines)
+            *at++ = '\n';
+    }
+    return true;
+}
+
+/* The environment has room for three more at its front. */
+static bool make_environment(struct job *j)
+{
+    size_t n = 0, at = 0;
+    while (environ[n])
+        n++;
+    j->env = calloc(n + ENV_ROOM + 1, sizeof *j->env);
+    if (!j->env)
+        return false;
+    for (; at < ENV_ROOM; at++)
+        j->env[at] = j->texts[at];
+    for (size_t i = 0; i < n; i++)
+        if (strncmp(environ[i], "LEAT_QUEUE=", 11) && strncmp(environ[i], "LEAT_ID=", 8) &&
+            strncmp(environ[i], "LEAT_ATTEMPTS=", 14))
+            j->env[at++] = environ[i];
+    return true;
+}
+
+static void tell_of_message(struct job *j)
+{
+    snprintf(j->texts[0], ENV_TEXT, "LEAT_QUEUE=%.100s", j->work->queue);
+    snprintf(j->texts[1], ENV_TEXT, "LEAT_ID=%s", j->messages[0].id);
+    snprintf(j->texts[2], ENV_TEXT, "LEAT_ATTEMPTS=%u", j->messages[0].attempts);
+}
+
+/* Longer leases for what still runs; a lease that was lost is told, and the command goes on. */
+static void extend(struct job *j, size_t count)
+{
+    enum leat_status status = leat_extend(j->l, j->work->queue, j->receipts, count, j->work->lease_ns, NULL);
+    if (status == LEAT_OK)
+        j->troubled = false;
+    else if (status == LEAT_STALE_RECEIPT)
+        report_note("a lease has ended while its command runs: the message will be given to somebody else too");
+    else
+        troubled(j, status);
+}
+
+/* Runs the command to its end; its exit code, or -1 when it could not be started. */
+static int run_command(struct job *j, size_t count)
+{
+    struct child child;
+    size_t size;
+    int code;
+    if (!make_input(j, count, &size)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    tell_of_message(j);
+    if (child_start(&child, j->work->a->rest, j->env, j->input, size) != 0)
+        return -1;
+    uint64_t third = j->work->lease_ns / 3, slice = third < LEAT_SECOND / 5 ? third : LEAT_SECOND / 5, since = 0;
+    bool killed = false;
+    while (!child_wait(&child, slice, &code)) {
+        since += slice;
+        if (since >= third) {
+            extend(j, count);
+            since = 0;
+        }
+        if (__atomic_load_n(&j->work->killing, __ATOMIC_RELAXED) && !killed) {
+            kill(-child.pid, SIGTERM);
+            killed = true;
+        }
+    }
+    return code;
+}
+
+/* Finished, or back into the queue. What the broker could not be told within a lease comes again by itself. */
+static void settle(struct job *j, size_t count, bool good)
+{
+    struct work *w = j->work;
+    for (unsigned tries = 0; tries < 3; tries++) {
+        enum leat_status status = good ? leat_ack(j->l, w->queue, j->receipts, count, NULL)
+                                       : leat_nack(j->l, w->queue, j->receipts, count, w->nack_delay_ns, NULL);
+        if (status == LEAT_OK) {
+            j->troubled = false;
+            return;
+        }
+        if (status == LEAT_STALE_RECEIPT) {
+            report_note("a lease had ended before its command did: the message comes again");
+            return;
+        }
+        if (status == LEAT_UNKNOWN_OUTCOME)
+            return; /* done, or it comes again */
+        if (!may_heal(status)) {
+            fprintf(stderr, "leat: %s: %s\n", leat_status_name(status), leat_error(j->l));
+            return;
+        }
+        troubled(j, status);
+    }
+}
+
+static void run_messages(struct job *j, size_t count)
+{
+    struct work *w = j->work;
+    for (size_t i = 0; i < count; i++)
+        j->receipts[i] = j->messages[i].receipt;
+    int code = run_command(j, count);
+    if (code < 0 || code == 127) { /* it will fail for every message */
+        fprintf(stderr, "leat: %s: %s\n", w->a->rest[0], code < 0 ? strerror(errno) : "command not found");
+        fail(w, EXIT_USAGE);
+    }
+    settle(j, count, code == 0);
+    __atomic_add_fetch(code == 0 ? &w->finished : &w->failed, count, __ATOMIC_RELAXED);
+}
+
+/* Nothing ready, leased or delayed. */
+static bool drained(struct job *j)
+{
+    struct leat_queue_stat stat;
+    enum leat_status status = leat_queue_stat(j->l, j->work->queue, &stat);
+    return status == LEAT_OK && stat.ready + stat.leased + stat.delayed == 0;
+}
+
+static void *circle(void *arg)
+{
+    struct job *j = arg;
+    struct work *w = j->work;
+    bool drain = options_given(w->a, OPTION_DRAIN);
+    while (!stopping(w)) {
+        size_t count = w->batch;
+        uint64_t wait = drain ? DRAIN_LOOK_MS * LEAT_MILLISECOND : WAIT_S * LEAT_SECOND;
+        enum leat_status status = leat_take(j->l, w->queue, wait, w->lease_ns, j->messages, &count);
+        if (status == LEAT_OK) {
+            j->troubled = false;
+            run_messages(j, count);
+        } else if (status == LEAT_EMPTY) {
+            j->troubled = false;
+            if (drain && drained(j))
+                break;
+        } else if (may_heal(status)) {
+            troubled(j, status);
+        } else {
+            fail(w, report_status(status, leat_error(j->l)));
+        }
+    }
+    return NULL;
+}
+
+static void close_job(struct job *j)
+{
+    leat_close(j->l);
+    free(j->messages);
+    free(j->receipts);
+    free(j->input);
+    free(j->env);
+}
+
+/* *code tells why not. */
+static bool open_job(struct job *j, struct work *w, int *code)
+{
+    *j = (struct job){.work = w};
+    j->messages = calloc(w->batch, sizeof *j->messages);
+    j->receipts = calloc(w->batch, sizeof *j->receipts);
+    if (j->messages && j->receipts && make_environment(j))
+        j->l = main_connect(w->a, w->lease_ns / 3, false, code);
+    else
+        *code = report_status(LEAT_NO_MEMORY, "jobs");
+    if (j->l)
+        return true;
+    close_job(j);
+    return false;
+}
+
+/* Until all circles have ended: signals come to this thread alone. */
+static void *wait_for_signals(void *arg)
+{
+    struct work *w = arg;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    int signal_number;
+    while (sigwait(&set, &signal_number) == 0) {
+        if (stopping(w))
+            __atomic_store_n(&w->killing, true, __ATOMIC_RELAXED);
+        else if (isatty(STDERR_FILENO))
+            report_note("finishing what runs; once more to end the commands too");
+        __atomic_store_n(&w->stopping, true, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static int run_jobs(struct work *w, struct job *jobs, size_t count)
+{
+    pthread_t watcher;
+    size_t open = 0, started = 0;
+    int code = EXIT_DONE;
+    while (open < count && open_job(&jobs[open], w, &code))
+        open++;
+    bool watched = open == count && pthread_create(&watcher, NULL, wait_for_signals, w) == 0;
+    while (watched && started < count && pthread_create(&jobs[started].thread, NULL, circle, &jobs[started]) == 0)
+        started++;
+    if (open == count && started < count) {
+        fail(w, EXIT_BUG);
+        report_note("no more than %zu threads can be started", started);
+    }
+    for (size_t i = 0; i < started; i++)
+        pthread_join(jobs[i].thread, NULL);
+    if (watched) {
+        pthread_cancel(watcher);
+        pthread_join(watcher, NULL);
+    }
+    for (size_t i = 0; i < open; i++)
+        close_job(&jobs[i]);
+    return code != EXIT_DONE ? code : w->code;
+}
+
+int cmd_work(const struct arguments *a)
+{
+    struct work w = {.a = a,
+                     .queue = a->words[0],
+                     .batch = options_number(a, OPTION_BATCH, 1),
+                     .lease_ns = options_number(a, OPTION_LEASE, 30 * LEAT_SECOND),
+                     .nack_delay_ns = options_number(a, OPTION_NACK_DELAY, LEAT_SECOND)};
+    size_t count = options_number(a, OPTION_JOBS, 1);
+    if (count < 1 || count > JOBS_MAX)
+        return report_usage("-j %zu: 1 to %d commands at a time", count, JOBS_MAX);
+    if (w.batch < 1 || w.batch > LEAT_BATCH_MAX)
+        return report_usage("--batch %zu: 1 to %d messages for one command", w.batch, LEAT_BATCH_MAX);
+    if (w.lease_ns < LEAT_SECOND / 10)
+        return report_usage("--lease: at least 100ms, so that it can be extended in time");
+    struct job *jobs = calloc(count, sizeof *jobs);
+    if (!jobs)
+        return report_status(LEAT_NO_MEMORY, "jobs");
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* sigwait() has them */
+    int code = run_jobs(&w, jobs, count);
+    free(jobs);
+    return code;
+}

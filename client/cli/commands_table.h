@@ -1,0 +1,49 @@
+/* commands_table.h - every command of `leat`.
+ *
+ * COMMAND(function, "name", "ARGUMENTS", min words, max words, options, summary, details)
+ *
+ * Options that every command takes (server, timeout, help) are not repeated. Expanded into the dispatcher and --help.
+ * No include guard: expanded many times. */
+COMMAND(
+    cmd_queue_create, "queue create", "NAME", 1, 1,
+    O(LEASE) | O(DELAY) | O(MAX_ATTEMPTS) | O(DEAD_LETTER) | O(CLASS) | O(BODY_MAX), "make a queue",
+    "Fine when it exists with the same options. Defaults: --lease 30s --delay 0 --max-attempts 0, the broker's class.")
+COMMAND(cmd_queue_drop, "queue drop", "NAME", 1, 1, 0, "drop a queue with all its messages", "")
+COMMAND(cmd_queue_list, "queue list", "", 0, 0, O(JSON), "list queues with their counters",
+        "One line per queue: NAME READY LEASED DELAYED DEAD, between tabs; below a header when it goes to a terminal.")
+COMMAND(cmd_queue_stat, "queue stat", "NAME", 1, 1, O(JSON), "tell all about one queue", "Lines of NAME: VALUE.")
+COMMAND(cmd_put, "put", "QUEUE [BODY|-]", 1, 2, O(LINES) | O(BATCH) | O(DELAY) | O(CLASS) | O(JSON),
+        "add a message, or one per line",
+        "Without BODY, or with -, the body is what comes on standard input. Prints the id of the message.\n"
+        "With --lines, messages travel --batch at a time (100), many batches at once, and what the broker refuses for "
+        "now, or\n"
+        "does not answer while it restarts, is asked again until --timeout (60s) has passed without progress; order is "
+        "kept\n"
+        "unless the broker refused something. Progress is shown when standard error is a terminal.")
+COMMAND(
+    cmd_take, "take", "QUEUE", 1, 1, O(NUMBER) | O(WAIT) | O(LEASE) | O(RAW) | O(ACK) | O(JSON),
+    "lease the next messages and print them",
+    "One line per message: RECEIPT, a tab, the body, in which \\\\ \\n \\r \\t \\0 and \\xHH stand for backslash, "
+    "newline,\n"
+    "carriage return, tab, zero and other control characters. --json prints one object per line, with \"body\", or\n"
+    "\"body_base64\" when the body is not UTF-8 text. Defaults: -n 1, --wait 0, the queue's lease.\n"
+    "Exit code 1 and `empty` when there was none.")
+COMMAND(cmd_peek, "peek", "QUEUE", 1, 1, O(NUMBER) | O(RAW) | O(JSON), "look at the next messages without taking them",
+        "As take prints them, with the id in the place of the receipt.")
+COMMAND(cmd_receipts_ack, "ack", "QUEUE RECEIPT...|-", 2, 1000, 0, "finish taken messages",
+        "With -, receipts are the first words of the lines on standard input: leat take q -n 100 | leat ack q -")
+COMMAND(cmd_receipts_nack, "nack", "QUEUE RECEIPT...|-", 2, 1000, O(DELAY), "give taken messages back", "")
+COMMAND(cmd_receipts_extend, "extend", "QUEUE RECEIPT...|-", 2, 1000, O(LEASE), "make leases last longer, from now",
+        "Default: --lease 30s.")
+COMMAND(cmd_work, "work", "QUEUE -- COMMAND...", 1, 1, O(JOBS) | O(BATCH) | O(LEASE) | O(DRAIN) | O(NACK_DELAY),
+        "run a command for every message",
+        "The body is the command's standard input; $LEAT_QUEUE, $LEAT_ID and $LEAT_ATTEMPTS tell about the message. "
+        "Exit code 0\n"
+        "finishes the message, any other gives it back. With --batch N, up to N messages are the lines of one "
+        "command's input,\n"
+        "and finish or fail together. The lease (30s) is extended while the command runs. SIGINT or SIGTERM: takes no "
+        "more,\n"
+        "finishes what runs; a second one ends the commands too. A broker that goes away is waited for.\n"
+        "Defaults: -j 1 --batch 1 --lease 30s --nack-delay 1s.")
+COMMAND(cmd_top, "top", "", 0, 0, O(INTERVAL) | O(JSON), "watch queues",
+        "A live table: depth, rates per second, age of the oldest. One look when standard output is no terminal.")

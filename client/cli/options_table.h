@@ -1,0 +1,25 @@
+/* options_table.h - every option of `leat`.  OPTION(NAME, "long", letter, KIND, "VALUE", help)
+ *
+ * Expanded into the enum, the parser and --help. Which command takes which: commands_table.h. No include guard:
+ * expanded many times. */
+OPTION(SERVER, "server", 's', TEXT, "ADDRESS",
+       "tcp://HOST:PORT or vhost://PATH; several with commas (or $LEAT_ADDRESS)")
+OPTION(TIMEOUT, "timeout", 0, DURATION, "TIME", "how long to try to reach the broker, and to wait for its answers")
+OPTION(HELP, "help", 'h', FLAG, NULL, "this text")
+OPTION(JSON, "json", 0, FLAG, NULL, "print JSON")
+OPTION(LEASE, "lease", 0, DURATION, "TIME", "how long a taken message stays with its taker")
+OPTION(DELAY, "delay", 0, DURATION, "TIME", "before the message can be taken")
+OPTION(MAX_ATTEMPTS, "max-attempts", 0, COUNT, "N", "deliveries before a message is dead (0: unlimited)")
+OPTION(BODY_MAX, "body-max", 0, SIZE, "BYTES", "largest body (0: the broker's limit)")
+OPTION(DEAD_LETTER, "dead-letter", 0, TEXT, "QUEUE", "where dead messages go")
+OPTION(CLASS, "class", 0, CLASS, "CLASS", "memory (answered at once) or disk (answered when it is on the disk)")
+OPTION(LINES, "lines", 0, FLAG, NULL, "each line of the input is a message, an empty line too")
+OPTION(BATCH, "batch", 0, COUNT, "N", "messages that travel together")
+OPTION(NUMBER, "number", 'n', COUNT, "N", "how many")
+OPTION(WAIT, "wait", 0, DURATION, "TIME", "wait so long for the first message")
+OPTION(RAW, "raw", 0, FLAG, NULL, "print only bodies, as they are; a newline between two")
+OPTION(ACK, "ack", 0, FLAG, NULL, "acknowledge what was printed")
+OPTION(JOBS, "jobs", 'j', COUNT, "N", "commands at a time")
+OPTION(DRAIN, "drain", 0, FLAG, NULL, "end when the queue has nothing ready, leased or delayed")
+OPTION(NACK_DELAY, "nack-delay", 0, DURATION, "TIME", "before a message whose command failed can be taken again")
+OPTION(INTERVAL, "interval", 0, DURATION, "TIME", "between two looks")

@@ -1,0 +1,176 @@
+/* fake_crash.c - the power goes, and bytes rot. See fake_disk.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_inside.h"
+#include "must.h"
+
+/* -- the end of the world -- */
+
+enum fate { KEEP, DROP, TORN_SECTORS, TORN_PAGES, PREFIX, ZEROS };
+
+static enum fate draw_fate(struct disk *d, const struct write *w)
+{
+    static const uint8_t table[16] = {KEEP,       KEEP,       KEEP,   KEEP,         DROP,         DROP,
+                                      DROP,       DROP,       PREFIX, TORN_SECTORS, TORN_SECTORS, TORN_SECTORS,
+                                      TORN_PAGES, TORN_PAGES, PREFIX, ZEROS};
+    uint64_t drawn = prng_below(&d->fate, 16);
+    return w->state == LOST ? DROP : (enum fate)table[drawn];
+}
+
+static void decide(struct disk *d, const struct write *w)
+{
+    struct file *f = &d->files[w->file];
+    enum fate fate = draw_fate(d, w);
+    uint64_t cut = fate == PREFIX ? w->offset + prng_below(&d->fate, w->size / SECTOR + 1) * SECTOR : 0;
+    bool keep = false;
+    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
+        struct page *p = fake_disk_page(f, at);
+        uint64_t in = at % DISK_BLOCK;
+        if (fate == TORN_SECTORS || ((fate == TORN_PAGES || fate == ZEROS) && (in == 0 || at == w->offset)))
+            keep = prng_chance(&d->fate, 50);
+        if (fate == KEEP || (fate == PREFIX && at < cut) || ((fate == TORN_SECTORS || fate == TORN_PAGES) && keep))
+            memcpy(p->durable + in, p->seen + in, SECTOR);
+        if (fate == ZEROS && keep)
+            memset(p->durable + in, 0, SECTOR);
+    }
+}
+
+static void show_durable(struct disk *d, const struct write *w)
+{
+    struct file *f = &d->files[w->file];
+    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
+        struct page *p = fake_disk_page(f, at);
+        memcpy(p->seen + at % DISK_BLOCK, p->durable + at % DISK_BLOCK, SECTOR);
+    }
+}
+
+/* A name that was made or removed and not synced: either way. */
+static void decide_names(struct disk *d)
+{
+    for (uint32_t i = 0; i < FILES; i++) {
+        struct file *f = &d->files[i];
+        if (!f->undecided)
+            continue;
+        f->there = f->there == f->there_durable ? f->there : prng_chance(&d->fate, 50);
+        f->undecided = false;
+        f->there_durable = f->there;
+    }
+    for (uint32_t i = 0; i < FILES; i++)
+        for (uint32_t k = i + 1; k < FILES && d->files[i].there; k++)
+            if (d->files[k].there && strcmp(d->files[i].name, d->files[k].name) == 0)
+                d->files[i].there = d->files[i].there_durable = false;
+}
+
+void fake_crash_forget(struct disk *d)
+{
+    memset(d->ops, 0, sizeof d->ops);
+    d->op_count = d->done_count = d->done_head = 0;
+    memset(d->countdown, 0, sizeof d->countdown);
+    d->create_failures = 0;
+    d->creating = false;
+    for (uint32_t i = 0; i < HANDLES; i++)
+        d->handles[i] = -1;
+    d->die_at = UINT64_MAX;
+}
+
+/* A file that was growing in the background may have got some of the way. */
+static void decide_creation(struct disk *d)
+{
+    struct file *f = d->creating ? fake_disk_find(d, d->creating_name) : NULL;
+    if (!f || d->creating_size <= f->size || fake_disk_dead(d))
+        return;
+    uint64_t pages = (d->creating_size - f->size) / DISK_BLOCK;
+    fake_disk_grow(f, f->size + prng_below(&d->fate, pages + 1) * DISK_BLOCK);
+}
+
+void fake_disk_crash(struct disk *d)
+{
+    decide_creation(d);
+    for (uint32_t i = 0; i < d->write_count; i++)
+        decide(d, &d->writes[i]);
+    for (uint32_t i = 0; i < d->write_count; i++)
+        show_durable(d, &d->writes[i]);
+    d->write_count = 0;
+    decide_names(d);
+    fake_crash_forget(d);
+    fake_disk_sweep(d);
+}
+
+void fake_disk_kill(struct disk *d)
+{
+    decide_creation(d);
+    for (uint32_t i = 0; i < d->write_count; i++)
+        if (d->writes[i].state == UNDER_WAY)
+            d->writes[i].state = COMPLETE;
+    fake_crash_forget(d);
+    fake_disk_sweep(d);
+}
+
+bool fake_disk_peek(struct disk *d, const char *name, uint64_t offset, void *bytes, uint64_t size)
+{
+    struct file *f = fake_disk_find(d, name);
+    if (!f || offset + size > f->size)
+        return false;
+    for (uint64_t at = 0; at < size; at++) {
+        const struct page *p = f->pages[(offset + at) / DISK_BLOCK];
+        ((uint8_t *)bytes)[at] = p ? p->durable[(offset + at) % DISK_BLOCK] : 0;
+    }
+    return true;
+}
+
+bool fake_disk_poke(struct disk *d, const char *name, uint64_t offset, const void *bytes, uint64_t size)
+{
+    struct file *f = fake_disk_find(d, name);
+    if (!f || offset + size > f->size)
+        return false;
+    for (uint64_t at = 0; at < size; at++) {
+        struct page *p = fake_disk_page(f, offset + at);
+        uint64_t in = (offset + at) % DISK_BLOCK;
+        p->durable[in] = p->seen[in] = ((const uint8_t *)bytes)[at];
+    }
+    return true;
+}
+
+bool fake_disk_spoil(struct disk *d, const char *name, uint64_t offset)
+{
+    struct file *f = fake_disk_find(d, name);
+    if (!f || offset >= f->size)
+        return false;
+    f->spoiled[offset / DISK_BLOCK] = true;
+    return true;
+}
+
+bool fake_disk_cut(struct disk *d, const char *name, uint64_t size)
+{
+    struct file *f = fake_disk_find(d, name);
+    if (!f || size > f->size)
+        return false;
+    for (uint64_t i = size / DISK_BLOCK; i < f->size / DISK_BLOCK; i++) {
+        free(f->pages[i]);
+        f->pages[i] = NULL;
+    }
+    f->size = size;
+    return true;
+}
+
+bool fake_disk_copy(struct disk *d, const char *from, const char *to)
+{
+    struct file *f = fake_disk_find(d, from);
+    int handle = f ? disk_create(d, to, f->size) : -ENOENT;
+    if (handle < 0)
+        return false;
+    disk_sync_directory(d);
+    struct file *copy = &d->files[d->handles[handle]];
+    for (uint64_t i = 0; i < f->size / DISK_BLOCK; i++)
+        if (f->pages[i])
+            memcpy(fake_disk_page(copy, i * DISK_BLOCK), f->pages[i], sizeof(struct page));
+    disk_close(d, (uint32_t)handle);
+    return true;
+}
+
+bool fake_disk_lose(struct disk *d, const char *name)
+{
+    return disk_remove(d, name) == 0 && disk_sync_directory(d) == 0;
+}
