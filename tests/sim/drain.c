@@ -55,7 +55,7 @@ bool drain_work(struct drain *d)
 {
     struct actor *a = &d->actor;
     struct world *w = a->w;
-    if (d->asked || d->over || a->held_count > 0 || client_pending(a->client) > 0 || !broker_up(&w->broker))
+    if (d->asked || d->over || w->now < a->think_until || a->held_count > 0 || client_pending(a->client) > 0 || !broker_up(&w->broker))
         return false;
     const struct engine *e = shard_engine(w->broker.shard);
     while (d->at < e->queues.used && engine_queue_at(e, d->at)->state != QUEUE_LIVE)
@@ -77,6 +77,7 @@ static void refused(struct drain *d, enum leat_status status)
 {
     struct world *w = d->actor.w;
     struct shard_counters c = {0};
+    d->actor.think_until = w->now + 20000000;
     if (++d->refusals < DRAIN_REFUSALS_MAX)
         return;
     if (broker_up(&w->broker))
