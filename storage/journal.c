@@ -226,7 +226,25 @@ struct journal_counters journal_counters(const struct journal *j)
     return c;
 }
 
+bool journal_idle(const struct journal *j)
+{
+    return j->flying == 0 && j->open.facts == 0 && j->checkpoint.state == CHECKPOINT_IDLE && ledger_idle(j) &&
+           j->segments.creating == CREATING_NOTHING && j->segments.trim == TRIM_NOTHING &&
+           j->reads.unused_count + j->reads.done_count == LOG_READS;
+}
+
 /* -- memory -- */
+
+uint64_t journal_memory(const struct journal_config *c)
+{
+    uint64_t segments = c->disk_max / c->segment_bytes + 1;
+    return c->hot_bytes +                                                  /* the newest blocks */
+           2 * c->hot_bytes / DISK_BLOCK * sizeof(struct hot_slot) +       /* found by number */
+           segments * (sizeof(struct segment) + 2 * sizeof(uint16_t)) +    /* the list */
+           segments * (c->segment_bytes / DISK_BLOCK) * sizeof(uint16_t) + /* where each block begins */
+           LOG_CHUNKS * CHUNK_BYTES +                                      /* a checkpoint on its way */
+           2 * MANIFEST_BYTES + DISK_BLOCK + sizeof(struct journal);
+}
 
 static bool journal_config_adds_up(const struct journal_config *c, char error[256])
 {

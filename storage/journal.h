@@ -139,7 +139,14 @@ struct journal_counters {
 };
 struct journal_counters journal_counters(const struct journal *j);
 
-/* journal_close: call after journal_step() until durable == appended. Frees everything; the disk stays the caller's. */
+/* journal_memory: bytes that a journal of this config takes at most, once it runs; for the caller's budget. */
+uint64_t journal_memory(const struct journal_config *config);
+
+/* journal_idle: nothing is under way, nothing waits to be written: a good moment to close. */
+bool journal_idle(const struct journal *j);
+
+/* journal_close: call after journal_step() until journal_idle(); before that it is like a crash of the process, after
+ * which the disk must be closed without another use of it. Frees everything; the disk stays the caller's. */
 void journal_close(struct journal *j);
 
 #endif

@@ -289,6 +289,7 @@ struct instant segment_next_due(const struct journal *j);
 /* ledger.c. ledger_change: what stands in memory is to be written; returns the version that will say so. */
 uint64_t ledger_change(struct journal *j);
 unsigned ledger_step(struct journal *j);
+bool ledger_idle(const struct journal *j);
 void ledger_completed(struct journal *j, enum log_tag kind, int32_t result);
 /* Start-up: writes both copies and waits. */
 enum leat_status ledger_write_now(struct journal *j);
