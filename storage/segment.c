@@ -215,7 +215,8 @@ uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uin
 static bool segment_wanted(const struct journal *j)
 {
     const struct segments *t = &j->segments;
-    return t->creating == CREATING_NOTHING && t->total - t->log_count < t->ahead && t->total < segment_max(j);
+    bool few = t->total - t->log_count < t->ahead || t->full; /* full: only another try tells whether it still is */
+    return t->creating == CREATING_NOTHING && few && t->total < segment_max(j);
 }
 
 static unsigned segment_make(struct journal *j)

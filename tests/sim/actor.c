@@ -151,6 +151,11 @@ static void lose_calls(struct actor *a)
             else if (c->op == OP_ACK || c->op == OP_NACK || c->op == OP_EXTEND)
                 history_finish_done(h, c->first + k, OUTCOME_UNKNOWN, LEAT_UNKNOWN_OUTCOME, world_stamp(a->w));
         }
+        if (c->open && (c->op == OP_QUEUE_CREATE || c->op == OP_QUEUE_DROP)) {
+            a->w->queue[c->queue].asked = false;
+            if (c->op == OP_QUEUE_DROP)
+                a->w->queue[c->queue].number = HISTORY_NONE;
+        }
         c->open = false;
     }
 }

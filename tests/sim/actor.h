@@ -30,7 +30,7 @@ struct call {
     uint8_t op;
     uint16_t count;
     uint32_t queue; /* of the history; queue operations: of the draw */
-    uint32_t first; /* put or finish of the history */
+    uint32_t first; /* put or finish of the history; takes: a number of their own */
     struct stamp asked;
     struct duration length;
 };

@@ -170,7 +170,7 @@ static bool ask_take(struct actor *a)
         op.request.wait = duration_us(PICK(&a->prng, 1000, 50000, 2000000, 20000000));
     if (prng_chance(&a->prng, 30))
         op.request.time = duration_us(PICK(&a->prng, 1000, 3000, 20000, 500000, 30000000, 43200000000));
-    struct call c = {.op = OP_TAKE, .queue = queue, .asked = world_stamp(a->w)};
+    struct call c = {.op = OP_TAKE, .queue = queue, .first = a->w->operations, .asked = world_stamp(a->w)};
     c.length = op.request.time.ns ? op.request.time : a->w->history.queues[queue].attributes.lease;
     return ask(a, &op, &c);
 }
@@ -233,6 +233,7 @@ static void take_result(struct actor *a, const struct call *c, const struct clie
                              .client = a->number,
                              .put = put_of(h, &m),
                              .attempts = m.attempts,
+                             .take = c->first,
                              .receipt = m.receipt,
                              .length = c->length,
                              .asked = c->asked};

@@ -4,10 +4,10 @@
  * did to the order of the answers. Acks of memory-class messages may be lost in a crash, and so may leases. */
 #include "check.h"
 
-static bool ack_may_be_lost(const struct history *h, const struct seen_message *m)
+static bool ack_may_be_lost(const struct history *h, uint32_t message)
 {
-    bool memory = m->put == HISTORY_NONE || h->puts[m->put].durability == CLASS_MEMORY;
-    return memory && history_may_be_lost(h, m->ack_invoked.world, m->ack_ended.world);
+    const struct seen_message *m = &h->messages[message];
+    return !history_is_disk(h, message) && history_may_be_lost(h, m->ack_invoked.world, m->ack_ended.world);
 }
 
 void check_acked(struct history *h, const struct event *e)
@@ -22,7 +22,7 @@ void check_acked(struct history *h, const struct event *e)
     const struct seen_message *m = &h->messages[message];
     if (m->acks > 1)
         return history_fail(h, "I9: message %u was acked twice", message);
-    if (m->acks == 0 || ack_may_be_lost(h, m))
+    if (m->acks == 0 || ack_may_be_lost(h, message))
         return;
     for (uint32_t i = m->lease; i != HISTORY_NONE; i = h->leases[i].older) {
         const struct seen_lease *o = &h->leases[i];

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "check_broker.h"
+#include "mark.h"
 
 static void check_queue(struct history *h, const struct engine *e, uint32_t number)
 {
@@ -30,9 +31,26 @@ void check_counters(struct history *h, const struct engine *e)
             check_queue(h, e, i);
 }
 
+/* Dead messages keep their slots; when they have all, nothing more can be leased, and what is ready stays. */
+static bool full_of_dead(const struct engine *e)
+{
+    uint32_t dead = 0;
+    for (uint32_t slot = 0; slot < e->slots.used; slot++)
+        dead += engine_message_at(e, slot)->state == MESSAGE_DEAD;
+    return dead == e->slots.capacity;
+}
+
 void check_drained(struct history *h, const struct engine *e)
 {
+    struct engine_walk walk = {0};
+    struct lsn lsn;
     check_counters(h, e);
+    if (full_of_dead(e)) {
+        mark(sim_dead_messages_took_all_slots);
+        while (engine_walk(e, &walk, &lsn))
+            history_found_dead(h, lsn);
+        return;
+    }
     for (uint32_t i = 0; i < e->queues.used && !h->failed; i++) {
         const struct queue *q = engine_queue_at(e, i);
         if (q->state == QUEUE_FREE)

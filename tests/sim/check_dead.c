@@ -5,9 +5,8 @@
 /* `up` was leased in a queue whose dead letters come to the queue of `down`. */
 static void compare(struct history *h, const struct seen_lease *up, const struct seen_lease *down)
 {
-    const struct seen_put *p = &h->puts[h->messages[up->message].body];
     uint32_t max = h->queues[up->queue].attributes.max_attempts;
-    if (p->durability == CLASS_MEMORY && history_may_be_lost(h, down->from, down->got.world))
+    if (!history_is_disk(h, up->message) && history_may_be_lost(h, down->from, down->got.world))
         return;
     if (history_later(up, down))
         return history_fail(h, "I11: message %u was in the dead-letter queue %u and is back in queue %u", up->message,

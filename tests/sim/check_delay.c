@@ -17,9 +17,7 @@ static void after_nack(struct history *h, const struct seen_lease *back, const s
 {
     if (!back->back || back->queue != next->queue || !history_later(next, back) || next->latest >= back->back_until)
         return;
-    uint32_t put = h->messages[back->message].put;
-    bool disk = put != HISTORY_NONE && h->puts[put].durability == CLASS_DISK;
-    if (!disk && history_may_be_lost(h, back->back_invoked, back->back_ended))
+    if (!history_is_disk(h, back->message) && history_may_be_lost(h, back->back_invoked, back->back_ended))
         return;
     history_fail(h, "I12: message %u was given back with a delay and leased %.6f s too early", back->message,
                  (double)(back->back_until - next->latest) / 1e9);

@@ -1,11 +1,15 @@
-/* check_fence.c - I5: each lease of a message has a receipt of its own, above all before it. */
+/* check_fence.c - I5: each lease of a message has a receipt of its own, above all before it, and is one take's. */
 #include "check.h"
 
 void check_fence(struct history *h, const struct event *e)
 {
-    if (e->kind != EVENT_DELIVERED || e->again)
+    if (e->kind != EVENT_DELIVERED)
         return;
     const struct seen_lease *l = &h->leases[e->index];
+    if (l->take != e->take)
+        return history_fail(h, "I5: one lease of message %u is the answer to two takes", l->message);
+    if (e->again)
+        return;
     for (uint32_t i = h->messages[l->message].lease; i != HISTORY_NONE; i = h->leases[i].older) {
         const struct seen_lease *o = &h->leases[i];
         if (o == l)

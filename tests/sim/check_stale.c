@@ -3,12 +3,6 @@
  * A lease that a crash took away supersedes nothing. */
 #include "check.h"
 
-static bool disk(const struct history *h, const struct seen_lease *l)
-{
-    uint32_t put = h->messages[l->message].put;
-    return put != HISTORY_NONE && h->puts[put].durability == CLASS_DISK;
-}
-
 void check_stale(struct history *h, const struct event *e)
 {
     if (e->kind != EVENT_FINISH_DONE || h->finishes[e->index].outcome != OUTCOME_OK)
@@ -21,7 +15,7 @@ void check_stale(struct history *h, const struct event *e)
             return history_fail(h, "I6: a stale receipt of message %u (attempt %u of %u) was honoured", l->message,
                                 l->attempts, o->attempts);
     }
-    bool kept = disk(h, l) || !history_may_be_lost(h, l->back_invoked, l->back_ended);
+    bool kept = history_is_disk(h, l->message) || !history_may_be_lost(h, l->back_invoked, l->back_ended);
     if (l->back && l->back_ended < f->invoked.world && kept)
         history_fail(h, "I6: a receipt of message %u was honoured after it had been given back", l->message);
 }

@@ -73,13 +73,30 @@ bool drain_work(struct drain *d)
     return d->asked;
 }
 
+static void refused(struct drain *d, enum leat_status status)
+{
+    struct world *w = d->actor.w;
+    struct shard_counters c = {0};
+    if (++d->refusals < DRAIN_REFUSALS_MAX)
+        return;
+    if (broker_up(&w->broker))
+        shard_count(w->broker.shard, &c);
+    history_fail(
+        &w->history, "L3: takes are answered %s for ever (%llu segments, %llu free, %llu bytes of disk, %llu blocks)",
+        status_name((int)status), (unsigned long long)c.journal.segments, (unsigned long long)c.journal.free_segments,
+        (unsigned long long)c.journal.disk_bytes, (unsigned long long)c.appended);
+}
+
 void drain_took(struct drain *d, enum leat_status status)
 {
     d->asked = false;
+    d->refusals = status == LEAT_OK ? 0 : d->refusals;
     if (status == LEAT_OK)
         d->found = true;
-    else if (status == LEAT_EMPTY)
+    else if (status == LEAT_EMPTY || status == LEAT_LEASES_FULL) /* full: delayed ones make room when they end */
         d->at++;
+    else
+        refused(d, status);
 }
 
 bool drain_over(const struct drain *d)

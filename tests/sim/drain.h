@@ -6,14 +6,14 @@
 
 #include "actor.h"
 
-enum { DRAIN_LINK = DRAW_ACTORS_MAX, DRAIN_ROUNDS_MAX = 50 };
+enum { DRAIN_LINK = DRAW_ACTORS_MAX, DRAIN_ROUNDS_MAX = 50, DRAIN_REFUSALS_MAX = 1000 };
 
 struct drain {
     struct actor actor;
     uint32_t at;       /* queue of the engine that is being emptied */
     bool asked, found; /* a take is under way; one of this round found something */
     bool over;
-    unsigned rounds;
+    unsigned rounds, refusals;
 };
 
 void drain_open(struct drain *d, struct world *w);

@@ -34,9 +34,9 @@ static void draw_broker(struct draw *d, struct prng *p)
     c->journal.segment_bytes = block * PICK(p, 2, 3, 4, 8);
     c->journal.depth = (uint32_t)PICK(p, 1, 2, 3, 4, 8);
     c->journal.hot_bytes = (c->journal.depth + PICK(p, 2, 3, 6)) * block;
-    c->journal.disk_max = 8u << 20;
+    c->journal.disk_max = 32 * c->journal.segment_bytes;
     c->journal.ack_reserve = (uint32_t)(block / 8);
-    c->checkpoint_bytes = PICK(p, 4096, block, c->journal.segment_bytes, 4 * c->journal.segment_bytes, 1u << 30);
+    c->checkpoint_bytes = PICK(p, 4096, block, c->journal.segment_bytes, 4 * c->journal.segment_bytes);
     d->body_max = c->body_max;
     d->step_ns = (uint32_t)PICK(p, 500, 2000, 20000);
 }

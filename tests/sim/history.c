@@ -244,6 +244,7 @@ uint32_t history_deliver(struct history *h, const struct delivery *d, struct sta
         *l = (struct seen_lease){.message = message,
                                  .queue = d->queue,
                                  .client = d->client,
+                                 .take = d->take,
                                  .older = h->messages[message].lease,
                                  .slot = r.slot,
                                  .generation = r.generation,
@@ -259,8 +260,13 @@ uint32_t history_deliver(struct history *h, const struct delivery *d, struct sta
         memcpy(l->receipt, d->receipt, RECEIPT_BYTES);
         h->messages[message].lease = i;
     }
-    show(h, &(struct event){
-                .kind = EVENT_DELIVERED, .again = again, .index = i, .queue = d->queue, .put = d->put, .now = now});
+    show(h, &(struct event){.kind = EVENT_DELIVERED,
+                            .again = again,
+                            .index = i,
+                            .queue = d->queue,
+                            .take = d->take,
+                            .put = d->put,
+                            .now = now});
     return i;
 }
 
@@ -313,7 +319,7 @@ static void returned(struct history *h, struct seen_lease *l, const struct seen_
 
 static void ack_done(struct history *h, struct seen_message *m, const struct seen_finish *f)
 {
-    bool gone = m->acks > 0 && m->put != HISTORY_NONE && h->puts[m->put].durability == CLASS_MEMORY &&
+    bool gone = m->acks > 0 && !history_is_disk(h, (uint32_t)(m - h->messages)) &&
                 history_may_be_lost(h, m->ack_invoked.world, m->ack_ended.world);
     m->acks = (uint16_t)(gone ? 1 : m->acks + 1);
     if (m->acks == 1) {
@@ -343,7 +349,7 @@ void history_finish_done(struct history *h, uint32_t finish, enum outcome o, enu
         extended(h, l, f);
     if (f->op == OP_EXTEND && o != OUTCOME_UNKNOWN)
         l->extending--;
-    if (o == OUTCOME_OK && m->put != HISTORY_NONE && h->puts[m->put].durability == CLASS_DISK)
+    if (o == OUTCOME_OK && history_is_disk(h, l->message))
         prove(h, f->invoked);
     show(h, &(struct event){.kind = EVENT_FINISH_DONE, .index = finish, .now = now});
 }
@@ -379,6 +385,13 @@ bool history_may_be_lost(const struct history *h, uint64_t from, uint64_t to)
         if (h->crashes[i].world >= from && h->crashes[i].proven < to)
             return true;
     return false;
+}
+
+bool history_is_disk(const struct history *h, uint32_t message)
+{
+    const struct seen_message *m = &h->messages[message];
+    uint32_t put = m->put != HISTORY_NONE ? m->put : m->body;
+    return put != HISTORY_NONE && h->puts[put].durability == CLASS_DISK;
 }
 
 uint64_t history_floor(const struct history *h, struct stamp s)

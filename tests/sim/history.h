@@ -67,6 +67,7 @@ struct seen_message {
 
 struct seen_lease {
     uint32_t message, queue, client, older;
+    uint32_t take; /* which take was answered with it */
     uint8_t receipt[RECEIPT_BYTES];
     uint32_t slot, generation, epoch, attempts;
     struct duration length;  /* asked for, the queue's filled in */
@@ -113,6 +114,7 @@ struct event {
     uint8_t kind;
     bool again;
     uint32_t index, queue;
+    uint32_t take; /* delivered: to which take */
     uint32_t put; /* delivered and shown: what the body says now, HISTORY_NONE: no put of ours has this body */
     struct stamp now;
 };
@@ -158,6 +160,7 @@ void history_put_done(struct history *h, uint32_t put, enum outcome o, enum leat
  * (HISTORY_NONE: no put of ours has this body). */
 struct delivery {
     uint32_t queue, client, put, attempts;
+    uint32_t take; /* a number of the call that asked */
     const uint8_t *receipt;
     struct duration length;
     struct stamp asked;
@@ -181,6 +184,8 @@ void history_end(struct history *h, struct stamp now);
 /* history_may_be_lost: a fact that came about between `from` and `to`, and for which nobody waited, may have been lost
  * in a crash. */
 bool history_may_be_lost(const struct history *h, uint64_t from, uint64_t to);
+/* history_is_disk: the message is known to be of class disk: what was done with it survives once it was answered. */
+bool history_is_disk(const struct history *h, uint32_t message);
 /* history_floor: the least log time at which something invoked at `s` can have happened, restarts considered. */
 uint64_t history_floor(const struct history *h, struct stamp s);
 /* history_needs: this put was acknowledged and nothing is known that may have ended it: its message must be there. */

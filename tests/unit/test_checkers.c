@@ -71,7 +71,7 @@ static uint32_t put(struct tale *t, uint64_t block)
 
 struct given {
     uint64_t block;
-    uint32_t queue, body, attempts, generation, epoch;
+    uint32_t queue, body, attempts, generation, epoch, take;
 };
 
 static uint32_t give(struct tale *t, const struct given *g)
@@ -84,6 +84,7 @@ static uint32_t give(struct tale *t, const struct given *g)
                                               .client = 2,
                                               .put = g->body,
                                               .attempts = g->attempts,
+                                              .take = g->take,
                                               .receipt = bytes,
                                               .length = duration_ms(100),
                                               .asked = t->now},
@@ -93,7 +94,7 @@ static uint32_t give(struct tale *t, const struct given *g)
 /* The n-th lease of put 0 in the first queue. */
 static uint32_t lease(struct tale *t, uint32_t n)
 {
-    return give(t, &(struct given){7, t->queue, 0, n, n, 1});
+    return give(t, &(struct given){7, t->queue, 0, n, n, 1, 0});
 }
 
 static void finish(struct tale *t, uint8_t op, uint32_t l, unsigned time_ms, enum outcome o)
@@ -181,7 +182,7 @@ TEST(checkers, lost_wants_a_memory_class_put_that_a_later_answer_proved)
     history_put_done(&t.h, p, OUTCOME_OK, LEAT_OK, &id, at(&t, 1));
     at(&t, 2);
     put(&t, 8);
-    finish(&t, OP_ACK, give(&t, &(struct given){8, t.queue, 1, 1, 1, 1}), 0, OUTCOME_OK);
+    finish(&t, OP_ACK, give(&t, &(struct given){8, t.queue, 1, 1, 1, 1, 0}), 0, OUTCOME_OK);
     crash(&t, 5);
     history_end(&t.h, at(&t, 10));
     end(&t, "I1");
@@ -192,7 +193,7 @@ TEST(checkers, phantom_rejects_bodies_of_nobody_and_ids_that_change)
     struct tale t;
     begin(&t);
     put(&t, 7);
-    give(&t, &(struct given){7, t.queue, HISTORY_NONE, 1, 1, 1});
+    give(&t, &(struct given){7, t.queue, HISTORY_NONE, 1, 1, 1, 0});
     end(&t, "I2");
 
     begin(&t);
@@ -200,13 +201,13 @@ TEST(checkers, phantom_rejects_bodies_of_nobody_and_ids_that_change)
     put_late(&t, CLASS_DISK, (struct duration){0});
     lease(&t, 1);
     at(&t, 200);
-    give(&t, &(struct given){7, t.queue, 1, 2, 2, 1});
+    give(&t, &(struct given){7, t.queue, 1, 2, 2, 1, 0});
     end(&t, "I4");
 
     begin(&t); /* not a dead-letter queue of its own */
     uint32_t other = queue(&t, "other", NULL, 0);
     put(&t, 7);
-    give(&t, &(struct given){7, other, 0, 1, 1, 1});
+    give(&t, &(struct given){7, other, 0, 1, 1, 1, 0});
     end(&t, "I4");
 }
 
@@ -222,9 +223,9 @@ TEST(checkers, failed_put_rejects_what_was_refused_and_what_is_there_twice)
     begin(&t);
     p = put_late(&t, CLASS_DISK, (struct duration){0});
     history_put_done(&t.h, p, OUTCOME_UNKNOWN, LEAT_UNKNOWN_OUTCOME, NULL, t.now);
-    give(&t, &(struct given){7, t.queue, p, 1, 1, 1});
+    give(&t, &(struct given){7, t.queue, p, 1, 1, 1, 0});
     assert_false(t.h.failed);
-    give(&t, &(struct given){8, t.queue, p, 1, 1, 1});
+    give(&t, &(struct given){8, t.queue, p, 1, 1, 1, 0});
     end(&t, "I3");
 }
 
@@ -235,14 +236,26 @@ TEST(checkers, fence_rejects_shared_and_falling_receipts)
     put(&t, 7);
     lease(&t, 1);
     at(&t, 200);
-    give(&t, &(struct given){7, t.dead_queue, 0, 2, 1, 1});
+    give(&t, &(struct given){7, t.dead_queue, 0, 2, 1, 1, 0});
     end(&t, "I5");
 
     begin(&t);
     put(&t, 7);
-    give(&t, &(struct given){7, t.queue, 0, 1, 5, 1});
+    give(&t, &(struct given){7, t.queue, 0, 1, 5, 1, 0});
     at(&t, 200);
-    give(&t, &(struct given){7, t.queue, 0, 2, 4, 1});
+    give(&t, &(struct given){7, t.queue, 0, 2, 4, 1, 0});
+    end(&t, "I5");
+}
+
+TEST(checkers, fence_rejects_a_lease_that_is_given_to_two)
+{
+    struct tale t;
+    begin(&t);
+    put(&t, 7);
+    give(&t, &(struct given){7, t.queue, 0, 1, 1, 1, 1});
+    give(&t, &(struct given){7, t.queue, 0, 1, 1, 1, 1});
+    assert_false(t.h.failed);
+    give(&t, &(struct given){7, t.queue, 0, 1, 1, 1, 2});
     end(&t, "I5");
 }
 
@@ -309,7 +322,7 @@ TEST(checkers, overlap_rejects_a_lease_that_ends_early)
     at(&t, 1);
     put(&t, 8);
     crash(&t, 50);
-    give(&t, &(struct given){7, t.queue, 0, 2, 2, 2});
+    give(&t, &(struct given){7, t.queue, 0, 2, 2, 2, 0});
     end(&t, "I8");
 }
 
@@ -322,7 +335,7 @@ TEST(checkers, overlap_accepts_nacks_crashes_and_time)
     at(&t, 1);
     lease(&t, 2);
     crash(&t, 50);
-    give(&t, &(struct given){7, t.queue, 0, 2, 2, 2});
+    give(&t, &(struct given){7, t.queue, 0, 2, 2, 2, 0});
     end(&t, NULL);
 }
 
@@ -358,23 +371,23 @@ TEST(checkers, attempts_rejects_a_count_that_does_not_rise)
     struct tale t;
     begin(&t);
     put(&t, 7);
-    give(&t, &(struct given){7, t.queue, 0, 1, 1, 1});
+    give(&t, &(struct given){7, t.queue, 0, 1, 1, 1, 0});
     at(&t, 200);
-    give(&t, &(struct given){7, t.queue, 0, 1, 2, 1});
+    give(&t, &(struct given){7, t.queue, 0, 1, 2, 1, 0});
     end(&t, "I10");
 
     begin(&t); /* forgotten by a restart */
     put(&t, 7);
-    give(&t, &(struct given){7, t.queue, 0, 1, 1, 1});
+    give(&t, &(struct given){7, t.queue, 0, 1, 1, 1, 0});
     at(&t, 1);
     put(&t, 8);
     crash(&t, 200);
-    give(&t, &(struct given){7, t.queue, 0, 1, 2, 2});
+    give(&t, &(struct given){7, t.queue, 0, 1, 2, 2, 0});
     end(&t, "I10");
 
     begin(&t);
     put(&t, 7);
-    give(&t, &(struct given){7, t.queue, 0, 0, 1, 1});
+    give(&t, &(struct given){7, t.queue, 0, 0, 1, 1, 0});
     end(&t, "I10");
 }
 
@@ -390,17 +403,17 @@ TEST(checkers, dead_rejects_too_many_attempts_and_the_way_back)
     put(&t, 7);
     lease(&t, 2);
     at(&t, 200);
-    give(&t, &(struct given){7, t.dead_queue, 0, 1, 4, 1});
+    give(&t, &(struct given){7, t.dead_queue, 0, 1, 4, 1, 0});
     assert_false(t.h.failed);
     at(&t, 400);
-    give(&t, &(struct given){7, t.queue, 0, 3, 5, 1});
+    give(&t, &(struct given){7, t.queue, 0, 3, 5, 1, 0});
     end(&t, "I11");
 
     begin(&t); /* moved after the first of two */
     put(&t, 7);
     lease(&t, 1);
     at(&t, 200);
-    give(&t, &(struct given){7, t.dead_queue, 0, 1, 2, 1});
+    give(&t, &(struct given){7, t.dead_queue, 0, 1, 2, 1, 0});
     end(&t, "I11");
 }
 
@@ -427,7 +440,7 @@ TEST(checkers, batch_rejects_results_of_other_entries)
     begin(&t);
     put(&t, 7);
     put(&t, 8);
-    give(&t, &(struct given){8, t.queue, 0, 1, 1, 1});
+    give(&t, &(struct given){8, t.queue, 0, 1, 1, 1, 0});
     end(&t, "I15");
 
     begin(&t);
