@@ -120,6 +120,7 @@ static void give_up(struct batch *b)
         outcome.status = blocking_late(b->l, pipeline_forget(b->l, p->waiter), b->queue);
         for (size_t k = 0; k < p->count; k++)
             set_outcome(b, p->from + k, &outcome);
+        p->used = false;
     }
     outcome.status = blocking_late(b->l, false, b->queue);
     for (; b->sent < b->count; b->sent++)

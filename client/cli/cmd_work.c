@@ -23,7 +23,15 @@
 
 extern char **environ;
 
-enum { WAIT_S = 2, JOBS_MAX = 1024, ENV_ROOM = 3, ENV_TEXT = 128, TRY_AGAIN_MS = 200, DRAIN_LOOK_MS = 50 };
+enum {
+    PATIENCE_S = 30,
+    WAIT_S = 2,
+    JOBS_MAX = 1024,
+    ENV_ROOM = 3,
+    ENV_TEXT = 128,
+    TRY_AGAIN_MS = 200,
+    DRAIN_LOOK_MS = 50
+};
 
 struct work {
     const struct arguments *a;
@@ -133,7 +141,9 @@ static void tell_of_message(struct job *j)
 /* Longer leases for what still runs; a lease that was lost is told, and the command goes on. */
 static void extend(struct job *j, size_t count)
 {
+    leat_set_timeout(j->l, j->work->lease_ns / 3); /* the command must be watched meanwhile */
     enum leat_status status = leat_extend(j->l, j->work->queue, j->receipts, count, j->work->lease_ns, NULL);
+    leat_set_timeout(j->l, PATIENCE_S * LEAT_SECOND);
     if (status == LEAT_OK)
         j->troubled = false;
     else if (status == LEAT_STALE_RECEIPT)
@@ -259,7 +269,7 @@ static bool open_job(struct job *j, struct work *w, int *code)
     j->messages = calloc(w->batch, sizeof *j->messages);
     j->receipts = calloc(w->batch, sizeof *j->receipts);
     if (j->messages && j->receipts && make_environment(j))
-        j->l = main_connect(w->a, w->lease_ns / 3, false, code);
+        j->l = main_connect(w->a, PATIENCE_S * LEAT_SECOND, false, code);
     else
         *code = report_status(LEAT_NO_MEMORY, "jobs");
     if (j->l)
