@@ -125,6 +125,9 @@ void journal_checkpoint_end(struct journal *j);
 bool journal_checkpoint_running(const struct journal *j);
 /* Bytes appended since the newest published checkpoint: the caller's measure for when to take the next. */
 uint64_t journal_tail_bytes(const struct journal *j);
+/* Few segments are free, so that puts are or will soon be refused: a checkpoint may free some, however short the tail
+ * behind the last one. */
+bool journal_short(const struct journal *j);
 
 /* Liveness of segments: how many live (not gone) message bodies lie in a block's segment is kept by these two calls;
  * replay and image loading call them too. A segment whose count is 0 when a checkpoint begins, and which lies wholly

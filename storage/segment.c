@@ -181,10 +181,21 @@ bool segment_coming(const struct journal *j)
     return j->segments.log_count < j->segments.total || segment_makeable(j) > 0;
 }
 
+static uint32_t segment_mark_of_puts(const struct journal *j)
+{
+    uint32_t quarter = segment_max(j) / 4;
+    return quarter < 2 ? 2 : quarter > 8 ? 8 : quarter;
+}
+
+bool journal_short(const struct journal *j)
+{
+    return segment_free(j) <= segment_mark_of_puts(j);
+}
+
 bool segment_refuses(const struct journal *j, enum journal_purpose purpose)
 {
     uint32_t max = segment_max(j), free = segment_free(j);
-    uint32_t put = max / 4 < 2 ? 2 : max / 4 > 8 ? 8 : max / 4;
+    uint32_t put = segment_mark_of_puts(j);
     uint32_t take = max / 8 < 1 ? 1 : max / 8 > 4 ? 4 : max / 8;
     switch (purpose) {
     case JOURNAL_PUT:
