@@ -21,7 +21,7 @@ USES_broker/shard   := broker/base broker/wire broker/session broker/queue stora
 USES_broker/os      := broker/base
 USES_broker/net     := broker/base broker/wire broker/shard broker/os
 USES_storage/uring  := broker/base storage broker/os
-USES_dpdk-port      := broker/base broker/wire broker/shard
+USES_dpdk-port      := broker/base broker/wire broker/shard client
 USES_broker/admin   := $(USES_broker/shard) broker/shard broker/os broker/net dpdk-port
 USES_broker/http    := $(USES_broker/admin) broker/admin
 USES_broker         := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard broker/os \
@@ -84,7 +84,7 @@ PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cl
             $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits \
             $(B)/lease_cycle $(if $(wildcard client/*.c),$(B)/leat-bench)
 
-DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
+DPDK_OBJS   := $(call objs,$(filter-out dpdk-port/io_local.c,$(call srcs,dpdk-port)))
 
 CORE_LIBS := -lisal -lxxhash -ljemalloc
 PORT_LIBS := -luring -lmicrohttpd -linih -lpthread
@@ -117,8 +117,8 @@ $(B)/libleat.a: $(CLIENT_OBJS)
 	ar rcs $@ $^
 $(B)/libleat.so: $(CLIENT_OBJS) client/leat.map
 	$(CC) -shared $(SAN) -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
-$(B)/leat: $(call objs,$(call srcs,client/cli)) $(B)/libleat.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash -ljansson -lpthread
+$(B)/leat: $(call objs,$(call srcs,client/cli)) $(B)/libleat-dpdk.a $(B)/libleat.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash -ljansson $(DPDK_LIBS)
 $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
@@ -130,7 +130,7 @@ $(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)
 
 # The client's end of the local port; whoever links it adds $(DPDK_LIBS).
-$(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
+$(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c dpdk-port/io_local.c)
 	@rm -f $@
 	ar rcs $@ $^
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
