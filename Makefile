@@ -34,7 +34,7 @@ USES_perf/micro     := broker/base broker/wire broker/queue perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
-USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim
+USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim client/cli
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client tests/lib
 USES_tests/e2e      := $(ALL_ROOMS) client perf
@@ -152,6 +152,7 @@ $(B)/prog_null: $(B)/tests/e2e/prog_null.o $(B)/perf/tally.o $(DPDK_OBJS) $(B)/l
 $(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
+$(B)/test_words: $(call objs,$(addprefix client/cli/,words.c arguments.c lines.c))
 $(B)/test_config: $(B)/broker/config.o
 $(B)/test_bench: $(call objs,$(addprefix perf/,tally.c raw_frame.c options.c target.c))
 $(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
