@@ -174,11 +174,10 @@ static void run_again(struct batch *all, struct instant deadline)
     void *entries = malloc(all->count * entry);
     size_t *index = malloc(all->count * sizeof *index), n;
     struct leat_outcome *outcomes = malloc(all->count * sizeof *outcomes);
-    for (unsigned tries = 0; entries && index && outcomes && instant_before(loop_now(), deadline); tries++) {
+    for (unsigned tries = 0; entries && index && outcomes; tries++) {
         n = gather(all, entries, entries, index);
-        if (n == 0)
+        if (n == 0 || !blocking_pause(all->l, tries, deadline))
             break;
-        blocking_pause(all->l, tries, deadline);
         struct batch again = *all;
         again.puts = all->puts ? entries : NULL;
         again.receipts = all->puts ? NULL : entries;

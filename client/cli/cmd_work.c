@@ -232,7 +232,7 @@ static void *circle(void *arg)
 {
     struct job *j = arg;
     struct work *w = j->work;
-    bool drain = options_given(w->a, OPTION_DRAIN);
+    bool drain = arguments_given(w->a, OPTION_DRAIN);
     while (!stopping(w)) {
         size_t count = w->batch;
         uint64_t wait = drain ? DRAIN_LOOK_MS * LEAT_MILLISECOND : WAIT_S * LEAT_SECOND;
@@ -326,10 +326,10 @@ int cmd_work(const struct arguments *a)
 {
     struct work w = {.a = a,
                      .queue = a->words[0],
-                     .batch = options_number(a, OPTION_BATCH, 1),
-                     .lease_ns = options_number(a, OPTION_LEASE, 30 * LEAT_SECOND),
-                     .nack_delay_ns = options_number(a, OPTION_NACK_DELAY, LEAT_SECOND)};
-    size_t count = options_number(a, OPTION_JOBS, 1);
+                     .batch = arguments_number(a, OPTION_BATCH, 1),
+                     .lease_ns = arguments_number(a, OPTION_LEASE, 30 * LEAT_SECOND),
+                     .nack_delay_ns = arguments_number(a, OPTION_NACK_DELAY, LEAT_SECOND)};
+    size_t count = arguments_number(a, OPTION_JOBS, 1);
     if (count < 1 || count > JOBS_MAX)
         return report_usage("-j %zu: 1 to %d commands at a time", count, JOBS_MAX);
     if (w.batch < 1 || w.batch > LEAT_BATCH_MAX)
