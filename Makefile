@@ -99,7 +99,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all install deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
+.PHONY: bench all install deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -227,6 +227,11 @@ install: programs
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' client/leat.pc.in > $(libdir)/pkgconfig/leat.pc
 	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@DPDK_LIBS@|$(DPDK_LIBS)|' client/leat-dpdk.pc.in \
 	    > $(libdir)/pkgconfig/leat-dpdk.pc
+
+# The goals beside the limits of this machine: make bench [GOALS="L1 T1"] [ROUNDS=5] [SECONDS=0.5] [RESULTS=1]
+bench: programs
+	@B=$(B) python3 perf/bench.py $(GOALS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	    $(if $(RESULTS),--results)
 
 clean:
 	rm -rf $(B)
