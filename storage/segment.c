@@ -21,7 +21,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { SEGMENT_RETRY_MS = 1000, SEGMENT_KEEP = 4, SEGMENT_SHORT = 16 };
+enum { SEGMENT_RETRY_MS = 100, SEGMENT_KEEP = 4, SEGMENT_SHORT = 16 };
 
 struct segment *segment_at(const struct journal *j, uint32_t order)
 {
@@ -246,9 +246,10 @@ static bool segment_wanted(const struct journal *j)
 static unsigned segment_make(struct journal *j)
 {
     struct segments *t = &j->segments;
-    if (segment_short(j) && !instant_before(j->now, t->retry))
+    bool due = !instant_before(j->now, t->retry);
+    if (due && (t->full || segment_short(j)))
         segment_afford(j);
-    if (!segment_wanted(j) || (t->full && instant_before(j->now, t->retry)))
+    if (!segment_wanted(j) || (t->full && !due))
         return 0;
     char name[DISK_NAME_MAX];
     segment_name(name, t->next_name);

@@ -466,6 +466,14 @@ TEST(journal, a_full_file_system_refuses_puts_and_takes_and_recovers_when_there_
     fake_disk_resize(r->disk, 0);
     log_rig_step(r, duration_ms(1001));
     assert_true(log_rig_append(r, JOURNAL_PUT, true, false));
+    fake_disk_resize(r->disk, 6 * 65536 + 3 * 131072);
+    fake_disk_create_fail(r->disk, 1); /* short, and the next one cannot be made either */
+    while (log_rig_append(r, JOURNAL_PUT, true, false) || journal_refusal(r->journal) != LEAT_NO_SPACE)
+        log_rig_step(r, us100);
+    fake_disk_resize(r->disk, 16 * 65536);
+    for (unsigned i = 0; i < 21; i++)
+        log_rig_step(r, duration_ms(100));
+    assert_true(journal_counters(r->journal).free_segments > 4);
     assert_true(log_rig_settle(r));
     reopen(r, true);
     log_rig_free(r);
