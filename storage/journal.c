@@ -12,7 +12,7 @@
 #include "must.h"
 #include "recover.h"
 
-enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535 };
+enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535, JOURNAL_TOGETHER_MAX = 4096 };
 
 void journal_fail(struct journal *j, enum leat_status status)
 {
@@ -28,11 +28,11 @@ static uint8_t *journal_refuse(struct journal *j, enum leat_status status)
     return NULL;
 }
 
-/* Whether `need` more bytes fit into the open block. */
-static bool journal_fits(const struct journal *j, uint32_t need, uint32_t kept)
+/* Whether `need` more bytes, in so many facts, fit into the open block. */
+static bool journal_fits(const struct journal *j, uint32_t need, uint32_t facts, uint32_t kept)
 {
     const struct open_block *o = &j->open;
-    return o->facts < JOURNAL_FACTS_MAX && (uint64_t)RECORD_HEADER + o->payload + need + kept <= j->block_max;
+    return o->facts + facts <= JOURNAL_FACTS_MAX && (uint64_t)RECORD_HEADER + o->payload + need + kept <= j->block_max;
 }
 
 /* A block as large as the open one would become must have a place, so that it can be sealed at any time. */
@@ -62,7 +62,7 @@ uint8_t *journal_reserve(struct journal *j, enum journal_purpose purpose, uint32
         mark(journal_no_space);
         return journal_refuse(j, LEAT_NO_SPACE);
     }
-    if (o->number != 0 && !journal_fits(j, need, kept)) {
+    if (o->number != 0 && !journal_fits(j, need, together > size ? JOURNAL_TOGETHER_MAX : 1, kept)) {
         o->full = true;
         if (!flight_launch(j))
             return journal_refuse(j, LEAT_OVERLOADED);
