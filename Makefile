@@ -21,7 +21,7 @@ USES_broker/shard   := broker/base broker/wire broker/session broker/queue stora
 USES_broker/os      := broker/base
 USES_broker/net     := broker/base broker/wire broker/shard broker/os
 USES_storage/uring  := broker/base storage broker/os
-USES_dpdk-port      := broker/base broker/wire broker/shard
+USES_dpdk-port      := broker/base broker/wire broker/shard client
 USES_broker/admin   := $(USES_broker/shard) broker/shard broker/os broker/net dpdk-port
 USES_broker/http    := $(USES_broker/admin) broker/admin
 USES_broker         := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard broker/os \
@@ -34,10 +34,13 @@ USES_perf/micro     := broker/base broker/wire broker/queue perf
 
 ALL_ROOMS := $(filter-out broker,$(USES_broker))
 USES_tests/lib      := $(ALL_ROOMS) client
-USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim
+USES_tests/unit     := broker $(ALL_ROOMS) client perf tests/lib tests/sim client/cli
 USES_tests/sim      := $(ALL_ROOMS) client tests/lib
 USES_tests/fuzz     := $(ALL_ROOMS) client tests/lib
 USES_tests/e2e      := $(ALL_ROOMS) client perf
+
+# Examples say #include <leat.h>, as whoever has installed it does.
+FLAGS_client/examples := -I client
 
 # What a room needs beyond its neighbours. DPDK's headers are somebody else's: -isystem keeps our warnings off them.
 FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell uname -m)-linux-gnu/dpdk \
@@ -84,7 +87,7 @@ PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cl
             $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits \
             $(B)/lease_cycle $(if $(wildcard client/*.c),$(B)/leat-bench)
 
-DPDK_OBJS   := $(call objs,$(call srcs,dpdk-port))
+DPDK_OBJS   := $(call objs,$(filter-out dpdk-port/io_local.c,$(call srcs,dpdk-port)))
 
 CORE_LIBS := -lisal -lxxhash -ljemalloc
 PORT_LIBS := -luring -lmicrohttpd -linih -lpthread
@@ -96,7 +99,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: all deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
+.PHONY: bench all install deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -112,13 +115,15 @@ $(B)/libleat-core.a: $(CORE_OBJS)
 	ar rcs $@ $^
 $(B)/leatd: $(MAIN_OBJS) $(PORT_OBJS) $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS) $(DPDK_LIBS)
+# Who links the library meets leat_* and nothing else: all objects as one, the other symbols local.
 $(B)/libleat.a: $(CLIENT_OBJS)
 	@rm -f $@
-	ar rcs $@ $^
+	ld -r -o $(B)/libleat.o $^ && objcopy -w --keep-global-symbol='leat_*' $(B)/libleat.o
+	ar rcs $@ $(B)/libleat.o
 $(B)/libleat.so: $(CLIENT_OBJS) client/leat.map
 	$(CC) -shared $(SAN) -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
-$(B)/leat: $(call objs,$(call srcs,client/cli)) $(B)/libleat.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash -ljansson -lpthread
+$(B)/leat: $(call objs,$(call srcs,client/cli)) $(B)/libleat-dpdk.a $(B)/libleat.a
+	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash -ljansson $(DPDK_LIBS)
 $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
@@ -130,9 +135,11 @@ $(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)
 
 # The client's end of the local port; whoever links it adds $(DPDK_LIBS).
-$(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c)
+$(B)/libleat-dpdk.a: $(call objs,dpdk-port/client_io.c dpdk-port/eal.c dpdk-port/io_local.c broker/base/must.c)
 	@rm -f $@
-	ar rcs $@ $^
+	ld -r -o $(B)/libleat-dpdk.o $^ && \
+	    objcopy -w --keep-global-symbol='leat_*' --keep-global-symbol='client_io_*' $(B)/libleat-dpdk.o
+	ar rcs $@ $(B)/libleat-dpdk.o
 $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
 $(B)/limits: $(call objs,$(filter perf/micro/limits%,$(call srcs,perf/micro))) $(B)/perf/hist.o $(B)/perf/ticks.o \
@@ -145,6 +152,7 @@ $(B)/prog_null: $(B)/tests/e2e/prog_null.o $(B)/perf/tally.o $(DPDK_OBJS) $(B)/l
 $(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
+$(B)/test_words: $(call objs,$(addprefix client/cli/,words.c arguments.c lines.c))
 $(B)/test_config: $(B)/broker/config.o
 $(B)/test_bench: $(call objs,$(addprefix perf/,tally.c raw_frame.c options.c target.c))
 $(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
@@ -202,6 +210,28 @@ tidy: programs $(UNIT_BINS)
 test: deps
 	@$(MAKE) --no-print-directory -j2 programs $(UNIT_BINS) $(E2E_BINS)
 	@B=$(B) bash tests/lib/all.sh
+
+# make install [PREFIX=/usr/local] [DESTDIR=]: programs, libraries, header, pkg-config. Needs no compiler when all is built.
+VERSION := $(shell sed -n 's/^.define LEAT_VERSION "\(.*\)"/\1/p' client/leat.h)
+bindir  := $(DESTDIR)$(PREFIX)/bin
+libdir  := $(DESTDIR)$(PREFIX)/lib
+incdir  := $(DESTDIR)$(PREFIX)/include
+install: programs
+	install -d $(bindir) $(libdir)/pkgconfig $(incdir)
+	install -m 755 $(wildcard $(B)/leatd $(B)/leat $(B)/leat-bench) $(bindir)
+	install -m 644 $(B)/libleat.a $(B)/libleat-dpdk.a $(libdir)
+	install -m 755 $(B)/libleat.so $(libdir)/libleat.so.$(VERSION)
+	ln -sf libleat.so.$(VERSION) $(libdir)/libleat.so.0
+	ln -sf libleat.so.0 $(libdir)/libleat.so
+	install -m 644 client/leat.h $(incdir)
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' client/leat.pc.in > $(libdir)/pkgconfig/leat.pc
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|; s|@DPDK_LIBS@|$(DPDK_LIBS)|' client/leat-dpdk.pc.in \
+	    > $(libdir)/pkgconfig/leat-dpdk.pc
+
+# The goals beside the limits of this machine: make bench [GOALS="L1 T1"] [ROUNDS=5] [SECONDS=0.5] [RESULTS=1]
+bench: programs
+	@B=$(B) python3 perf/bench.py $(GOALS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	    $(if $(RESULTS),--results)
 
 clean:
 	rm -rf $(B)

@@ -120,6 +120,7 @@ static void give_up(struct batch *b)
         outcome.status = blocking_late(b->l, pipeline_forget(b->l, p->waiter), b->queue);
         for (size_t k = 0; k < p->count; k++)
             set_outcome(b, p->from + k, &outcome);
+        p->used = false;
     }
     outcome.status = blocking_late(b->l, false, b->queue);
     for (; b->sent < b->count; b->sent++)
@@ -173,11 +174,10 @@ static void run_again(struct batch *all, struct instant deadline)
     void *entries = malloc(all->count * entry);
     size_t *index = malloc(all->count * sizeof *index), n;
     struct leat_outcome *outcomes = malloc(all->count * sizeof *outcomes);
-    for (unsigned tries = 0; entries && index && outcomes && instant_before(loop_now(), deadline); tries++) {
+    for (unsigned tries = 0; entries && index && outcomes; tries++) {
         n = gather(all, entries, entries, index);
-        if (n == 0)
+        if (n == 0 || !blocking_pause(all->l, tries, deadline))
             break;
-        blocking_pause(all->l, tries, deadline);
         struct batch again = *all;
         again.puts = all->puts ? entries : NULL;
         again.receipts = all->puts ? NULL : entries;

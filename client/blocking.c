@@ -83,12 +83,14 @@ bool blocking_may_ask_again(const struct leat *l, enum leat_status status)
            status != LEAT_UNREACHABLE;
 }
 
-void blocking_pause(struct leat *l, unsigned tries, struct instant deadline)
+bool blocking_pause(struct leat *l, unsigned tries, struct instant deadline)
 {
     struct instant until = instant_add(loop_now(), duration_ms(tries < 7 ? 10u << tries : 1000));
-    until = instant_min(until, deadline);
+    if (!instant_before(until, deadline))
+        return false;
     while (instant_before(loop_now(), until))
         loop_turn(l, until);
+    return true;
 }
 
 static enum leat_status call(struct leat *l, const struct client_op *op, struct one *one, const char *queue)
@@ -96,9 +98,8 @@ static enum leat_status call(struct leat *l, const struct client_op *op, struct 
     struct instant deadline = blocking_deadline(l);
     for (unsigned tries = 0;; tries++) {
         enum leat_status status = call_once(l, op, one, queue, deadline);
-        if (!blocking_may_ask_again(l, status) || !instant_before(loop_now(), deadline))
+        if (!blocking_may_ask_again(l, status) || !blocking_pause(l, tries, deadline))
             return status;
-        blocking_pause(l, tries, deadline);
     }
 }
 
@@ -292,9 +293,8 @@ enum leat_status leat_take(struct leat *l, const char *queue, uint64_t wait_ns, 
         bool over = !instant_before(loop_now(), end);
         if (status == LEAT_LEASE_LOST || (status == LEAT_EMPTY && !over))
             continue; /* the lease that answered us was lost; or the broker's longest wait was shorter */
-        if (!blocking_may_ask_again(l, status) || over)
+        if (!blocking_may_ask_again(l, status) || over || !blocking_pause(l, tries, end))
             return status;
-        blocking_pause(l, tries, end);
     }
 }
 

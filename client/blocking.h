@@ -11,7 +11,7 @@ struct instant blocking_deadline(const struct leat *l);
 enum leat_status blocking_late(struct leat *l, bool sent, const char *queue);
 /* Whether this answer is worth another try, and the user wants that. */
 bool blocking_may_ask_again(const struct leat *l, enum leat_status status);
-/* Turns the loop between two tries: 10 ms, doubling to 1 s. */
-void blocking_pause(struct leat *l, unsigned tries, struct instant deadline);
+/* Turns the loop between two tries: 10 ms, doubling to 1 s. False: the time would be over before the next. */
+bool blocking_pause(struct leat *l, unsigned tries, struct instant deadline);
 
 #endif

@@ -279,7 +279,9 @@ void client_expire(struct client *c)
             continue;
         struct call *call = client_call_of(c, slot);
         call->pieces.total = 0;
-        if (slot->sends == 0) {
+        if (call->forgotten) {
+            client_finish(c, call);
+        } else if (slot->sends == 0) {
             client_requeue(c, call);
         } else if (may_repeat(call)) {
             call->repeated |= !call->looking_up;
@@ -359,7 +361,7 @@ bool client_was_sent(const struct client *c, uint64_t user)
 {
     for (unsigned i = 0; i < c->calls_count; i++) {
         const struct call *call = &c->calls[i];
-        if (call->user != user || (call->state != CALL_QUEUED && call->state != CALL_OUT))
+        if (call->user != user || (call->state != CALL_QUEUED && call->state != CALL_OUT) || call->forgotten)
             continue;
         const struct window_slot *slot = &c->window.slots[call->number % c->window.size];
         bool left = call->state == CALL_OUT && !call->looking_up && slot->sends > 0;

@@ -6,8 +6,8 @@
  * Nothing here blocks but wait() and the resolving of names. Units: bytes, struct duration. Memory: received bytes are
  * the loop's and valid until the next receive() or hang_up(). Failure: a sentence in `why` (LEAT_ERROR_MAX bytes).
  * Thread: one at a time per io. */
-#ifndef LEAT_CLIENT_IO_H
-#define LEAT_CLIENT_IO_H
+#ifndef LEAT_CLIENT_IO_DOOR_H
+#define LEAT_CLIENT_IO_DOOR_H
 
 #include <stdbool.h>
 #include <stddef.h>

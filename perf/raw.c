@@ -3,7 +3,10 @@
  *     number    1 ........ answered ..... | out, some answered | next ...
  *                                           ^ at most `depth` of them; slot = number modulo the session's window
  *
- * A number may leave when its slot is free and fewer than `depth` are under way; numbers leave in order. */
+ * A number may leave when its slot is free and fewer than `depth` are under way; numbers leave in order.
+ *
+ * A batch may be cut by the broker (its log block was full): the answer covers the first entries only, and the others
+ * were not executed. They leave again, under a new number, before anything new: `rest` is the stack of them. */
 #include "raw.h"
 
 #include <stdio.h>
@@ -20,7 +23,13 @@ enum { PATIENCE_NS = 20000000, END_NS = 2000000000 };
 struct raw_slot {
     bool out;
     uint64_t number, start;
+    uint64_t first; /* number of the first body */
     struct raw_frame frame;
+};
+
+struct raw_rest {
+    uint64_t first, start;
+    uint32_t count;
 };
 
 struct raw {
@@ -28,6 +37,9 @@ struct raw {
     struct lane *lane;
     struct load_result *result;
     struct raw_slot slot[WINDOW_MAX];
+    struct raw_rest rest[WINDOW_MAX];
+    unsigned rests;
+    struct queue_ref queue;
     uint32_t session;
     unsigned window, under_way;
     uint64_t next;    /* request number */
@@ -37,26 +49,42 @@ struct raw {
     uint8_t *memory;
 };
 
+/* How many entries went well, from the first on; the status of the one that did not, if there is one. */
+static uint32_t entries_done(const struct frame_op *op, enum leat_status *status)
+{
+    struct reply_run run = {.status = 0};
+    uint32_t at = 0, done = 0;
+    *status = (enum leat_status)op->status;
+    while (*status == LEAT_OK && reply_next_run(op, &at, &run)) {
+        *status = (enum leat_status)run.status;
+        done += *status == LEAT_OK ? run.count : 0;
+    }
+    return done;
+}
+
 static void answered(struct raw *w, const struct frame_op *op, uint64_t now)
 {
     struct raw_slot *s = &w->slot[op->number % w->window];
-    struct reply_run run = {.status = 0};
-    uint32_t at = 0;
+    enum leat_status status;
     if (op->op != OP_PUT || !s->out || s->number != op->number)
         return; /* an answer to a repetition */
+    uint32_t done = entries_done(op, &status);
+    must(done <= s->frame.count);
     s->out = false;
     w->under_way--;
-    bool good =
-        op->status == LEAT_OK && reply_next_run(op, &at, &run) && run.status == LEAT_OK && run.count == s->frame.count;
-    if (!good) {
-        w->result->failed[op->status ? op->status : (uint8_t)(run.status ? run.status : LEAT_BAD_FRAME)]++;
+    w->result->acknowledged += done;
+    if (status != LEAT_OK) {
+        w->result->failed[(uint8_t)status]++;
         return;
     }
-    w->result->acknowledged += s->frame.count;
+    if (done < s->frame.count)
+        w->rest[w->rests++] = (struct raw_rest){s->first + done, s->start, s->frame.count - done};
     if (!w->counting)
         return;
+    w->result->messages += done;
+    if (done < s->frame.count)
+        return;
     w->result->requests++;
-    w->result->messages += s->frame.count;
     hist_record(&w->result->latency, now - s->start);
 }
 
@@ -98,11 +126,20 @@ static void send_again(struct raw *w, uint64_t now)
 static void start(struct raw *w, uint64_t due)
 {
     struct raw_slot *s = &w->slot[w->next % w->window];
+    struct raw_rest part = {w->message, due, w->o->batch};
+    if (w->rests > 0)
+        part = w->rest[--w->rests];
+    else
+        w->message += part.count;
+    if (part.count != s->frame.count) {
+        s->frame.count = part.count;
+        raw_frame_make(&s->frame, w->session, w->queue, w->o->durability);
+    }
     s->out = true;
     s->number = w->next++;
-    s->start = due;
-    raw_frame_stamp(&s->frame, s->number, w->message);
-    w->message += s->frame.count;
+    s->start = part.start;
+    s->first = part.first;
+    raw_frame_stamp(&s->frame, s->number, s->first);
     w->under_way++;
     send_slot(w, s);
 }
@@ -127,10 +164,14 @@ static int look(struct raw *w, uint64_t *now)
     return n;
 }
 
+static bool room(const struct raw *w)
+{
+    return w->under_way < w->o->depth && !w->slot[w->next % w->window].out;
+}
+
 static bool more_wanted(const struct raw *w)
 {
-    return w->under_way < w->o->depth && !w->slot[w->next % w->window].out &&
-           (w->o->messages == 0 || w->message + w->o->batch <= w->o->messages);
+    return room(w) && (w->o->messages == 0 || w->message + w->o->batch <= w->o->messages);
 }
 
 static double cpu_seconds(void)
@@ -156,6 +197,8 @@ static void measure(struct raw *w)
             from = now;
             cpu = cpu_seconds();
         }
+        while (w->rests > 0 && room(w))
+            start(w, now);
         for (due = now; more_wanted(w) && (o->rate <= 0 || pace_take(&pace, now < end ? now : end - 1, &due));)
             start(w, due);
         link_flush(w->lane->link);
@@ -171,8 +214,10 @@ static bool finish(struct raw *w)
 {
     _Alignas(8) uint8_t bye[FRAME_HEADER + FRAME_OP_HEADER];
     uint64_t now = lane_now().ns, end = now + END_NS;
-    while (w->under_way > 0 && now < end) {
+    while (w->under_way + w->rests > 0 && now < end) {
         look(w, &now);
+        while (w->rests > 0 && room(w))
+            start(w, now);
         link_flush(w->lane->link);
     }
     frame_begin(bye, 0, w->session);
@@ -180,10 +225,10 @@ static bool finish(struct raw *w)
     frame_end(bye, sizeof bye);
     link_send(w->lane->link, bye, sizeof bye);
     link_flush(w->lane->link);
-    return w->under_way == 0;
+    return w->under_way + w->rests == 0;
 }
 
-static bool frames_make(struct raw *w, struct queue_ref queue)
+static bool frames_make(struct raw *w)
 {
     const struct options *o = w->o;
     uint32_t room = raw_frame_room(o->batch, o->size, link_datagram_max(w->lane->link));
@@ -191,7 +236,7 @@ static bool frames_make(struct raw *w, struct queue_ref queue)
     for (unsigned i = 0; i < WINDOW_MAX && w->memory; i++) {
         w->slot[i].frame = (struct raw_frame){
             .bytes = w->memory + (size_t)i * ((room + 63) / 64 * 64), .count = o->batch, .body_size = o->size};
-        raw_frame_make(&w->slot[i].frame, w->session, queue, o->durability);
+        raw_frame_make(&w->slot[i].frame, w->session, w->queue, o->durability);
     }
     return w->memory != NULL;
 }
@@ -209,9 +254,10 @@ bool raw_run(const struct options *o, struct lane *lane, struct queue_ref queue,
                           .lane = lane,
                           .result = result,
                           .session = hello->session,
+                          .queue = queue,
                           .window = hello->window < WINDOW_MAX ? hello->window : WINDOW_MAX,
                           .next = counters.requests + 1};
-    if (!w || !frames_make(w, queue)) {
+    if (!w || !frames_make(w)) {
         snprintf(why, why_size, "a request of %u bodies of %u B does not fit one datagram", o->batch, o->size);
         free(w);
         return false;

@@ -12,7 +12,7 @@
 #include "must.h"
 #include "recover.h"
 
-enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535 };
+enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535, JOURNAL_TOGETHER_MAX = 4096 };
 
 void journal_fail(struct journal *j, enum leat_status status)
 {
@@ -28,11 +28,11 @@ static uint8_t *journal_refuse(struct journal *j, enum leat_status status)
     return NULL;
 }
 
-/* Whether `need` more bytes fit into the open block. */
-static bool journal_fits(const struct journal *j, uint32_t need, uint32_t kept)
+/* Whether `need` more bytes, in so many facts, fit into the open block. */
+static bool journal_fits(const struct journal *j, uint32_t need, uint32_t facts, uint32_t kept)
 {
     const struct open_block *o = &j->open;
-    return o->facts < JOURNAL_FACTS_MAX && (uint64_t)RECORD_HEADER + o->payload + need + kept <= j->block_max;
+    return o->facts + facts <= JOURNAL_FACTS_MAX && (uint64_t)RECORD_HEADER + o->payload + need + kept <= j->block_max;
 }
 
 /* A block as large as the open one would become must have a place, so that it can be sealed at any time. */
@@ -62,7 +62,7 @@ uint8_t *journal_reserve(struct journal *j, enum journal_purpose purpose, uint32
         mark(journal_no_space);
         return journal_refuse(j, LEAT_NO_SPACE);
     }
-    if (o->number != 0 && !journal_fits(j, need, kept)) {
+    if (o->number != 0 && !journal_fits(j, need, together > size ? JOURNAL_TOGETHER_MAX : 1, kept)) {
         o->full = true;
         if (!flight_launch(j))
             return journal_refuse(j, LEAT_OVERLOADED);
@@ -226,7 +226,25 @@ struct journal_counters journal_counters(const struct journal *j)
     return c;
 }
 
+bool journal_idle(const struct journal *j)
+{
+    return j->flying == 0 && j->open.facts == 0 && j->checkpoint.state == CHECKPOINT_IDLE && ledger_idle(j) &&
+           j->segments.creating == CREATING_NOTHING && j->segments.trim == TRIM_NOTHING &&
+           j->reads.unused_count + j->reads.done_count == LOG_READS;
+}
+
 /* -- memory -- */
+
+uint64_t journal_memory(const struct journal_config *c)
+{
+    uint64_t segments = c->disk_max / c->segment_bytes + 1;
+    return c->hot_bytes +                                                  /* the newest blocks */
+           2 * c->hot_bytes / DISK_BLOCK * sizeof(struct hot_slot) +       /* found by number */
+           segments * (sizeof(struct segment) + 2 * sizeof(uint16_t)) +    /* the list */
+           segments * (c->segment_bytes / DISK_BLOCK) * sizeof(uint16_t) + /* where each block begins */
+           LOG_CHUNKS * CHUNK_BYTES +                                      /* a checkpoint on its way */
+           2 * MANIFEST_BYTES + DISK_BLOCK + sizeof(struct journal);
+}
 
 static bool journal_config_adds_up(const struct journal_config *c, char error[256])
 {

@@ -78,9 +78,9 @@ uint32_t journal_epoch(const struct journal *j); /* of this start; valid after j
  * fill; *lsn and *place are where it will be. NULL: the block is full and `depth` blocks are in flight, or a purpose's
  * reserve is reached (journal_refusal() tells which status: LEAT_OVERLOADED, LEAT_NO_SPACE, LEAT_TOO_LARGE for what no
  * block can hold, or journal_error()). `together` > size asks
- * that so many bytes lie in the same block as this one (an atomic step, a batch of leases). journal_commit: the fact is
- * written and counts. A fact with `waited` false does not start a block by itself: it leaves with the next waited one,
- * or after 5 ms. */
+ * that so many bytes, of at most 4096 facts, lie in the same block as this one (an atomic step, a batch of leases).
+ * journal_commit: the fact is written and counts. A fact with `waited` false does not start a block by itself: it
+ * leaves with the next waited one, or after 5 ms. */
 uint8_t *journal_reserve(struct journal *j, enum journal_purpose purpose, uint32_t size, uint32_t together,
                          struct lsn *lsn, uint32_t *place);
 enum leat_status journal_refusal(const struct journal *j);
@@ -142,7 +142,14 @@ struct journal_counters {
 };
 struct journal_counters journal_counters(const struct journal *j);
 
-/* journal_close: call after journal_step() until durable == appended. Frees everything; the disk stays the caller's. */
+/* journal_memory: bytes that a journal of this config takes at most, once it runs; for the caller's budget. */
+uint64_t journal_memory(const struct journal_config *config);
+
+/* journal_idle: nothing is under way, nothing waits to be written: a good moment to close. */
+bool journal_idle(const struct journal *j);
+
+/* journal_close: call after journal_step() until journal_idle(); before that it is like a crash of the process, after
+ * which the disk must be closed without another use of it. Frees everything; the disk stays the caller's. */
 void journal_close(struct journal *j);
 
 #endif

@@ -69,6 +69,11 @@ unsigned ledger_step(struct journal *j)
     return 0;
 }
 
+bool ledger_idle(const struct journal *j)
+{
+    return j->ledger.writing == LEDGER_IDLE && j->ledger.owed == 0;
+}
+
 void ledger_completed(struct journal *j, enum log_tag kind, int32_t result)
 {
     struct ledger *l = &j->ledger;

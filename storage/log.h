@@ -76,8 +76,9 @@ struct segments {
     uint64_t tail;        /* offset of the next block in the current one */
     uint32_t ahead;       /* spares wanted */
     uint8_t creating;     /* enum log_creating: the one file that is being made in the background */
-    bool full;            /* the file system had no room at the last try ... */
-    struct instant retry; /* ... and is asked again then */
+    bool full;            /* the last one could not be made */
+    uint32_t affordable;  /* segments that the file system has room for, at the last look ... */
+    struct instant retry; /* ... and while it is short or full, it is tried again then */
     uint8_t trim;         /* enum log_trim */
     uint16_t trim_slot;
     uint64_t trim_version; /* of the manifest that no longer lists it */
@@ -283,12 +284,14 @@ void segment_mark_dead(struct journal *j, uint32_t before);
 void segment_recycle(struct journal *j);
 unsigned segment_step(struct journal *j);
 void segment_created(struct journal *j, int32_t result);
+void segment_afford(struct journal *j);
 void segment_erased(struct journal *j, enum log_tag kind, int32_t result);
 struct instant segment_next_due(const struct journal *j);
 
 /* ledger.c. ledger_change: what stands in memory is to be written; returns the version that will say so. */
 uint64_t ledger_change(struct journal *j);
 unsigned ledger_step(struct journal *j);
+bool ledger_idle(const struct journal *j);
 void ledger_completed(struct journal *j, enum log_tag kind, int32_t result);
 /* Start-up: writes both copies and waits. */
 enum leat_status ledger_write_now(struct journal *j);

@@ -371,5 +371,6 @@ enum leat_status journal_start(struct journal *j, char error[256])
     replay_close(j);
     j->life = JOURNAL_RUNNING;
     hot_step(j);
+    segment_afford(j);
     return LEAT_OK;
 }

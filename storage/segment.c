@@ -21,7 +21,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { SEGMENT_RETRY_MS = 1000, SEGMENT_KEEP = 4 };
+enum { SEGMENT_RETRY_MS = 100, SEGMENT_KEEP = 4, SEGMENT_SHORT = 16 };
 
 struct segment *segment_at(const struct journal *j, uint32_t order)
 {
@@ -167,8 +167,21 @@ static uint32_t segment_max(const struct journal *j)
 
 static uint32_t segment_makeable(const struct journal *j)
 {
-    uint32_t max = segment_max(j);
-    return j->segments.full || max < j->segments.total ? 0 : max - j->segments.total;
+    uint32_t max = segment_max(j), room = max > j->segments.total ? max - j->segments.total : 0;
+    return j->segments.full ? 0 : room < j->segments.affordable ? room : j->segments.affordable;
+}
+
+/* How many the file system has room for; asked when a file has been made, and once a second while it is short. */
+void segment_afford(struct journal *j)
+{
+    uint64_t room = disk_free(j->disk) / j->segments.bytes;
+    j->segments.affordable = room < MANIFEST_SEGMENTS_MAX ? (uint32_t)room : MANIFEST_SEGMENTS_MAX;
+    j->segments.retry = instant_add(j->now, duration_ms(SEGMENT_RETRY_MS));
+}
+
+static bool segment_short(const struct journal *j)
+{
+    return j->segments.affordable < SEGMENT_SHORT && j->segments.total + j->segments.affordable < segment_max(j);
 }
 
 uint32_t segment_free(const struct journal *j)
@@ -227,22 +240,21 @@ static bool segment_wanted(const struct journal *j)
 {
     const struct segments *t = &j->segments;
     bool few = t->total - t->log_count < t->ahead || t->full; /* full: only another try tells whether it still is */
-    return t->creating == CREATING_NOTHING && few && t->total < segment_max(j);
+    return t->creating == CREATING_NOTHING && few && t->total < segment_max(j) && t->affordable > 0;
 }
 
 static unsigned segment_make(struct journal *j)
 {
     struct segments *t = &j->segments;
-    if (!segment_wanted(j) || instant_before(j->now, t->retry))
+    bool due = !instant_before(j->now, t->retry);
+    if (due && (t->full || segment_short(j)))
+        segment_afford(j);
+    if (!segment_wanted(j) || (t->full && !due))
         return 0;
     char name[DISK_NAME_MAX];
     segment_name(name, t->next_name);
-    if (disk_free(j->disk) < t->bytes) {
-        segment_created(j, -ENOSPC);
-        return 0;
-    }
     if (!disk_create_start(j->disk, name, t->bytes, log_tag(LOG_CREATE, 0))) {
-        t->retry = instant_add(j->now, duration_ms(SEGMENT_RETRY_MS));
+        segment_created(j, -EAGAIN);
         return 0;
     }
     t->creating = CREATING_SEGMENT;
@@ -253,10 +265,10 @@ void segment_created(struct journal *j, int32_t result)
 {
     struct segments *t = &j->segments;
     t->creating = CREATING_NOTHING;
+    segment_afford(j);
     t->full = result < 0;
-    if (result < 0) {
+    if (t->full) {
         mark(segment_not_made);
-        t->retry = instant_add(j->now, duration_ms(SEGMENT_RETRY_MS));
         return;
     }
     uint32_t slot = segment_add(j, t->next_name, 1, (uint32_t)result);
@@ -327,5 +339,7 @@ unsigned segment_step(struct journal *j)
 
 struct instant segment_next_due(const struct journal *j)
 {
-    return segment_wanted(j) ? instant_max(j->segments.retry, j->now) : INSTANT_NEVER;
+    if (segment_wanted(j) && !j->segments.full)
+        return j->now;
+    return segment_wanted(j) || segment_short(j) ? instant_max(j->segments.retry, j->now) : INSTANT_NEVER;
 }

@@ -6,7 +6,7 @@
 
 #include "must.h"
 
-enum { WINDOW_PIECE = 1024 * 1024, WINDOW_GLANCE = 64 * 1024 };
+enum { WINDOW_GLANCE = 64 * 1024, WINDOW_PIECE = 4 * 1024 * 1024 };
 
 bool window_open(struct window *w, uint64_t capacity)
 {
@@ -36,8 +36,8 @@ const uint8_t *window_get(struct journal *j, struct window *w, uint32_t file, ui
         uint64_t kept = inside ? w->at + w->have - offset : 0;
         if (kept > 0)
             memmove(w->bytes, w->bytes + (offset - w->at), kept);
-        uint64_t piece = inside ? WINDOW_PIECE : WINDOW_GLANCE; /* reading on, or a look at another place */
-        uint64_t more = need - kept > piece ? need - kept : piece;
+        w->piece = inside ? least(w->piece * 4, WINDOW_PIECE) : WINDOW_GLANCE;
+        uint64_t more = need - kept > w->piece ? need - kept : w->piece;
         more = least(least(more, w->capacity - kept), end - offset - kept);
         if (!inside)
             w->unreadable = RECOVER_WHOLE;

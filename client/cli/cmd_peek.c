@@ -10,7 +10,7 @@ enum { PATIENCE_S = 30 };
 int cmd_peek(const struct arguments *a)
 {
     int code;
-    size_t count = options_number(a, OPTION_NUMBER, 1);
+    size_t count = arguments_number(a, OPTION_NUMBER, 1);
     if (count < 1 || count > LEAT_BATCH_MAX)
         return report_usage("-n %zu: 1 to %d messages can be looked at at a time", count, LEAT_BATCH_MAX);
     struct leat_message *messages = calloc(count, sizeof *messages);

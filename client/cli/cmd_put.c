@@ -36,7 +36,7 @@ static int read_body(char **body, size_t *size, size_t limit)
 static int put_one(struct leat *l, const struct arguments *a)
 {
     const char *queue = a->words[0], *word = a->words_count > 1 ? a->words[1] : "-";
-    struct leat_put_options o = {.delay_ns = options_number(a, OPTION_DELAY, LEAT_DEFAULT),
+    struct leat_put_options o = {.delay_ns = arguments_number(a, OPTION_DELAY, LEAT_DEFAULT),
                                  .durability = (enum leat_durability)a->number[OPTION_CLASS]};
     struct leat_limits limits;
     char id[LEAT_ID_TEXT], *body = NULL;
@@ -50,7 +50,7 @@ static int put_one(struct leat *l, const struct arguments *a)
         if (status != LEAT_OK)
             code = report_status(status, leat_error(l));
         else
-            printf(options_given(a, OPTION_JSON) ? "{\"id\":\"%s\"}\n" : "%s\n", id);
+            printf(arguments_given(a, OPTION_JSON) ? "{\"id\":\"%s\"}\n" : "%s\n", id);
     }
     free(body);
     return code;
@@ -58,12 +58,12 @@ static int put_one(struct leat *l, const struct arguments *a)
 
 int cmd_put(const struct arguments *a)
 {
-    bool lines = options_given(a, OPTION_LINES);
-    uint64_t batch = options_number(a, OPTION_BATCH, 1);
+    bool lines = arguments_given(a, OPTION_LINES);
+    uint64_t batch = arguments_number(a, OPTION_BATCH, 1);
     if (batch < 1 || batch > LEAT_BATCH_MAX)
         return report_usage("--batch %llu: 1 to %d messages can travel together", (unsigned long long)batch,
                             LEAT_BATCH_MAX);
-    if (options_given(a, OPTION_BATCH) && !lines)
+    if (arguments_given(a, OPTION_BATCH) && !lines)
         return report_usage("--batch makes sense with --lines only");
     if (lines && a->words_count > 1 && strcmp(a->words[1], "-"))
         return report_usage("--lines reads standard input: no BODY beside it");
@@ -72,7 +72,7 @@ int cmd_put(const struct arguments *a)
     struct leat *l = main_connect(a, patience, true, &code);
     if (!l)
         return code;
-    code = lines ? put_lines(l, a, options_number(a, OPTION_TIMEOUT, patience)) : put_one(l, a);
+    code = lines ? put_lines(l, a, arguments_number(a, OPTION_TIMEOUT, patience)) : put_one(l, a);
     leat_close(l);
     return report_flush(code);
 }

@@ -58,7 +58,7 @@ int cmd_queue_list(const struct arguments *a)
     struct leat_queue_stat *stats;
     size_t count;
     enum leat_status status = queues_all(l, &stats, &count);
-    if (status == LEAT_OK && options_given(a, OPTION_JSON)) {
+    if (status == LEAT_OK && arguments_given(a, OPTION_JSON)) {
         json_t *list = json_array();
         for (size_t i = 0; i < count; i++)
             json_array_append_new(list, queues_json(&stats[i]));
@@ -108,7 +108,7 @@ int cmd_queue_stat(const struct arguments *a)
         return code;
     struct leat_queue_stat stat;
     enum leat_status status = leat_queue_stat(l, a->words[0], &stat);
-    if (status == LEAT_OK && options_given(a, OPTION_JSON))
+    if (status == LEAT_OK && arguments_given(a, OPTION_JSON))
         print_json(queues_json(&stat));
     else if (status == LEAT_OK)
         print_stat(&stat);

@@ -99,7 +99,7 @@ static enum leat_status nack(struct leat *l, const struct arguments *a, const st
 static enum leat_status extend(struct leat *l, const struct arguments *a, const struct receipts *r,
                                struct leat_outcome *outcomes)
 {
-    return leat_extend(l, a->words[0], r->all, r->count, options_number(a, OPTION_LEASE, 30 * LEAT_SECOND), outcomes);
+    return leat_extend(l, a->words[0], r->all, r->count, arguments_number(a, OPTION_LEASE, 30 * LEAT_SECOND), outcomes);
 }
 
 int cmd_receipts_ack(const struct arguments *a)

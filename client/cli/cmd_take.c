@@ -23,7 +23,7 @@ static int acknowledge(struct leat *l, const char *queue, const struct leat_mess
 int cmd_take(const struct arguments *a)
 {
     int code;
-    size_t count = options_number(a, OPTION_NUMBER, 1);
+    size_t count = arguments_number(a, OPTION_NUMBER, 1);
     if (count < 1 || count > LEAT_BATCH_MAX)
         return report_usage("-n %zu: 1 to %d messages can be taken at a time", count, LEAT_BATCH_MAX);
     struct leat_message *messages = calloc(count, sizeof *messages);
@@ -42,7 +42,7 @@ int cmd_take(const struct arguments *a)
         for (size_t i = 0; i < count; i++)
             message_print(message_form(a), &messages[i], false, i == 0);
         code = report_flush(EXIT_DONE);
-        if (code == EXIT_DONE && options_given(a, OPTION_ACK))
+        if (code == EXIT_DONE && arguments_given(a, OPTION_ACK))
             code = acknowledge(l, a->words[0], messages, count);
     }
     leat_close(l);

@@ -89,14 +89,14 @@ static void print_json(const struct look *look)
 /* For ever; ends by a signal, or when nobody answers. */
 static enum leat_status watch(struct leat *l, const struct arguments *a)
 {
-    bool live = isatty(STDOUT_FILENO) && !options_given(a, OPTION_JSON);
-    uint64_t interval = options_number(a, OPTION_INTERVAL, LEAT_SECOND);
+    bool live = isatty(STDOUT_FILENO) && !arguments_given(a, OPTION_JSON);
+    uint64_t interval = arguments_number(a, OPTION_INTERVAL, LEAT_SECOND);
     struct look before = {0}, look;
     struct timespec pause = {.tv_sec = (time_t)(interval / LEAT_SECOND), .tv_nsec = (long)(interval % LEAT_SECOND)};
     for (;;) {
         enum leat_status status = queues_all(l, &look.stats, &look.count);
         look.ns = now_ns();
-        if (status == LEAT_OK && options_given(a, OPTION_JSON))
+        if (status == LEAT_OK && arguments_given(a, OPTION_JSON))
             print_json(&look);
         else if (status == LEAT_OK)
             print(&look, before.ns ? &before : NULL, live);

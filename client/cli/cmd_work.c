@@ -23,7 +23,15 @@
 
 extern char **environ;
 
-enum { WAIT_S = 2, JOBS_MAX = 1024, ENV_ROOM = 3, ENV_TEXT = 128, TRY_AGAIN_MS = 200, DRAIN_LOOK_MS = 50 };
+enum {
+    PATIENCE_S = 30,
+    WAIT_S = 2,
+    JOBS_MAX = 1024,
+    ENV_ROOM = 3,
+    ENV_TEXT = 128,
+    TRY_AGAIN_MS = 200,
+    DRAIN_LOOK_MS = 50
+};
 
 struct work {
     const struct arguments *a;
@@ -133,7 +141,9 @@ static void tell_of_message(struct job *j)
 /* Longer leases for what still runs; a lease that was lost is told, and the command goes on. */
 static void extend(struct job *j, size_t count)
 {
+    leat_set_timeout(j->l, j->work->lease_ns / 3); /* the command must be watched meanwhile */
     enum leat_status status = leat_extend(j->l, j->work->queue, j->receipts, count, j->work->lease_ns, NULL);
+    leat_set_timeout(j->l, PATIENCE_S * LEAT_SECOND);
     if (status == LEAT_OK)
         j->troubled = false;
     else if (status == LEAT_STALE_RECEIPT)
@@ -222,7 +232,7 @@ static void *circle(void *arg)
 {
     struct job *j = arg;
     struct work *w = j->work;
-    bool drain = options_given(w->a, OPTION_DRAIN);
+    bool drain = arguments_given(w->a, OPTION_DRAIN);
     while (!stopping(w)) {
         size_t count = w->batch;
         uint64_t wait = drain ? DRAIN_LOOK_MS * LEAT_MILLISECOND : WAIT_S * LEAT_SECOND;
@@ -259,7 +269,7 @@ static bool open_job(struct job *j, struct work *w, int *code)
     j->messages = calloc(w->batch, sizeof *j->messages);
     j->receipts = calloc(w->batch, sizeof *j->receipts);
     if (j->messages && j->receipts && make_environment(j))
-        j->l = main_connect(w->a, w->lease_ns / 3, false, code);
+        j->l = main_connect(w->a, PATIENCE_S * LEAT_SECOND, false, code);
     else
         *code = report_status(LEAT_NO_MEMORY, "jobs");
     if (j->l)
@@ -316,10 +326,10 @@ int cmd_work(const struct arguments *a)
 {
     struct work w = {.a = a,
                      .queue = a->words[0],
-                     .batch = options_number(a, OPTION_BATCH, 1),
-                     .lease_ns = options_number(a, OPTION_LEASE, 30 * LEAT_SECOND),
-                     .nack_delay_ns = options_number(a, OPTION_NACK_DELAY, LEAT_SECOND)};
-    size_t count = options_number(a, OPTION_JOBS, 1);
+                     .batch = arguments_number(a, OPTION_BATCH, 1),
+                     .lease_ns = arguments_number(a, OPTION_LEASE, 30 * LEAT_SECOND),
+                     .nack_delay_ns = arguments_number(a, OPTION_NACK_DELAY, LEAT_SECOND)};
+    size_t count = arguments_number(a, OPTION_JOBS, 1);
     if (count < 1 || count > JOBS_MAX)
         return report_usage("-j %zu: 1 to %d commands at a time", count, JOBS_MAX);
     if (w.batch < 1 || w.batch > LEAT_BATCH_MAX)

@@ -5,7 +5,7 @@
 #define LEAT_CLI_COMMANDS_H
 
 #include "leat.h"
-#include "options.h"
+#include "arguments.h"
 #include "report.h"
 
 #define COMMAND(function, name, wanted, min, max, options, summary, details) int function(const struct arguments *a);

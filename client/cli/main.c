@@ -51,7 +51,7 @@ static void help_one(FILE *out, const struct command *c)
 {
     fprintf(out, "usage: leat %s %s%s\n\n%s%s%s\n\n", c->name, c->options & ~(uint32_t)EVERYWHERE ? "[OPTIONS] " : "",
             c->arguments, c->summary, *c->details ? "\n\n" : "", c->details);
-    options_help(out, c->options);
+    arguments_help(out, c->options);
 }
 
 /* The command that the first words name; *used: how many words that are. */
@@ -86,9 +86,10 @@ static int no_command(const char *first, const char *second)
 struct leat *main_connect(const struct arguments *a, uint64_t timeout_ns, bool retry_refused, int *code)
 {
     char why[LEAT_ERROR_MAX];
-    uint64_t timeout = options_number(a, OPTION_TIMEOUT, timeout_ns);
+    leat_vhost_register();
+    uint64_t timeout = arguments_number(a, OPTION_TIMEOUT, timeout_ns);
     struct leat_options options = {.timeout_ns = timeout ? timeout : 1, .retry_refused = retry_refused};
-    options.open_timeout_ns = options_given(a, OPTION_TIMEOUT) ? options.timeout_ns : 5 * LEAT_SECOND;
+    options.open_timeout_ns = arguments_given(a, OPTION_TIMEOUT) ? options.timeout_ns : 5 * LEAT_SECOND;
     struct leat *l = leat_open(a->text[OPTION_SERVER], &options, why);
     if (!l)
         *code = report_status(leat_open_status(), why);
@@ -97,7 +98,7 @@ struct leat *main_connect(const struct arguments *a, uint64_t timeout_ns, bool r
 
 static int run(const struct command *c, struct arguments *a)
 {
-    if (options_given(a, OPTION_HELP)) {
+    if (arguments_given(a, OPTION_HELP)) {
         help_one(stdout, c);
         return report_flush(EXIT_DONE);
     }
@@ -118,7 +119,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of a write, told as such */
     const char **words = calloc((size_t)argc + 1, sizeof *words);
     struct arguments a = {0};
-    char why[OPTIONS_WHY];
+    char why[ARGUMENTS_WHY];
     int at = 1, used = 0;
     if (!words)
         return EXIT_BUG;
@@ -140,7 +141,7 @@ int main(int argc, char **argv)
     int code;
     if (!c)
         code = no_command(argv[at], second);
-    else if (!options_read(&a, words, argc - at - used, argv + at + used, c->options, why))
+    else if (!arguments_read(&a, words, argc - at - used, argv + at + used, c->options, why))
         code = report_usage("%s (leat %s --help)", why, c->name);
     else
         code = run(c, &a);

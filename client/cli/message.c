@@ -9,9 +9,9 @@
 
 enum message_form message_form(const struct arguments *a)
 {
-    if (options_given(a, OPTION_JSON))
+    if (arguments_given(a, OPTION_JSON))
         return MESSAGE_JSON;
-    return options_given(a, OPTION_RAW) ? MESSAGE_RAW : MESSAGE_LINE;
+    return arguments_given(a, OPTION_RAW) ? MESSAGE_RAW : MESSAGE_LINE;
 }
 
 static void print_escaped(const unsigned char *p, size_t size)

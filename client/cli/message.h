@@ -5,7 +5,7 @@
 #define LEAT_CLI_MESSAGE_H
 
 #include "leat.h"
-#include "options.h"
+#include "arguments.h"
 
 enum message_form { MESSAGE_LINE, MESSAGE_JSON, MESSAGE_RAW };
 

@@ -164,7 +164,7 @@ static bool submit(struct put *p, struct load *load)
     for (size_t i = 0; i < load->count; i++)
         p->entries[i] = (struct leat_put_entry){.body = load->bytes + load->lines[i].offset,
                                                 .body_size = load->lines[i].size,
-                                                .delay_ns = options_number(a, OPTION_DELAY, LEAT_DEFAULT),
+                                                .delay_ns = arguments_number(a, OPTION_DELAY, LEAT_DEFAULT),
                                                 .durability = (enum leat_durability)a->number[OPTION_CLASS]};
     enum leat_status status = leat_submit_put(p->l, a->words[0], p->entries, load->count, load_done, load);
     if (status == LEAT_OVERLOADED)
@@ -256,7 +256,7 @@ int put_lines(struct leat *l, const struct arguments *a, uint64_t patience_ns)
         return report_status(LEAT_NO_MEMORY, "lines");
     p->l = l;
     p->a = a;
-    p->batch = options_number(a, OPTION_BATCH, 100);
+    p->batch = arguments_number(a, OPTION_BATCH, 100);
     p->patience_ms = patience_ns / LEAT_MILLISECOND;
     p->entries = calloc(p->batch, sizeof *p->entries);
     bool fine = p->entries && lines_open(&p->in, STDIN_FILENO, limits.body_max);
@@ -268,7 +268,7 @@ int put_lines(struct leat *l, const struct arguments *a, uint64_t patience_ns)
     if (fine)
         run(p);
     int code = fine ? p->code : report_status(LEAT_NO_MEMORY, "lines");
-    if (code == EXIT_DONE && options_given(a, OPTION_JSON))
+    if (code == EXIT_DONE && arguments_given(a, OPTION_JSON))
         printf("{\"put\":%llu}\n", (unsigned long long)p->done);
     for (struct load *load = p->loads; load < p->loads + LOADS; load++) {
         free(load->bytes);

@@ -296,6 +296,12 @@ static void execute(struct fake_broker *b, struct session *s, const struct reque
     must(r->number < FAKE_NUMBERS);
     b->executed[r->number]++;
     session_begin(s, r->number, r->op);
+    if (b->refuse_next) {
+        b->refuse_next--;
+        uint8_t out[FRAME_OP_HEADER];
+        finish(b, s, r->number, out, reply_status(out, r->op, r->number, LEAT_OVERLOADED));
+        return;
+    }
     struct fake_queue *q = find(b, r);
     bool entries = r->op == OP_PUT || r->op == OP_ACK || r->op == OP_NACK || r->op == OP_EXTEND;
     if (entries && q && b->refuse == LEAT_OK)

@@ -37,6 +37,7 @@ struct fake_broker {
     uint32_t cut;                  /* most entries of a batch that are executed; 0: all */
     enum leat_status refuse_hello; /* LEAT_OK: do not */
     enum leat_status refuse;       /* every other request */
+    unsigned refuse_next;          /* so many requests, as overloaded */
     bool mute;                     /* executes, answers nothing */
 
     /* what happened */

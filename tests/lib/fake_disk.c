@@ -457,6 +457,11 @@ void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int
     d->failure[kind] = result;
 }
 
+void fake_disk_resize(struct disk *d, uint64_t capacity)
+{
+    d->config.capacity = capacity;
+}
+
 void fake_disk_create_fail(struct disk *d, uint32_t times)
 {
     d->create_failures = times;

@@ -48,6 +48,9 @@ void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int
 /* fake_disk_create_fail: the next so many creations end with -ENOSPC. */
 void fake_disk_create_fail(struct disk *d, uint32_t times);
 
+/* fake_disk_resize: `capacity` as in the config. */
+void fake_disk_resize(struct disk *d, uint64_t capacity);
+
 /* Crash points. An event is a submission, a completion or a synchronous change. fake_disk_die: after `events` more, the
  * disk is dead: nothing has an effect, everything ends with -EIO, until fake_disk_crash(). */
 uint64_t fake_disk_events(const struct disk *d);

@@ -1,10 +1,8 @@
 /* rig.c - the wire between them. */
 #include "rig.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "must.h"
+#include "test.h"
 
 enum { DATAGRAM = 1472 };
 
@@ -116,6 +114,37 @@ bool rig_run(struct rig *r, unsigned pending, struct duration limit)
         if (!moved)
             r->now = instant_max(r->now, due);
     }
+}
+
+void rig_finish(struct rig *r)
+{
+    assert_true(rig_run(r, 0, duration_s(60)));
+}
+
+struct client_result rig_expect(struct rig *r, uint64_t user)
+{
+    struct client_result result;
+    assert_true(client_result(r->client, &result));
+    assert_int_equal(result.user, user);
+    return result;
+}
+
+void rig_expect_status(struct rig *r, uint64_t user, enum leat_status status)
+{
+    assert_int_equal(rig_expect(r, user).status, status);
+}
+
+void rig_expect_none(struct rig *r)
+{
+    struct client_result result;
+    assert_false(client_result(r->client, &result));
+}
+
+struct client_counters rig_counters(const struct rig *r)
+{
+    struct client_counters counters;
+    client_count(r->client, &counters);
+    return counters;
 }
 
 static void set_name(struct client_op *op, const char *queue)

@@ -1,6 +1,6 @@
 /* rig.h - a client and a fake broker joined by a wire that a test can cut, chop and make lossy. Time is data.
  *
- * Units: struct instant. Memory: the client's and the broker's. Failure: must(). Thread: one. */
+ * Units: struct instant. Memory: the client's and the broker's. Failure: must(), or a failed test. Thread: one. */
 #ifndef LEAT_TESTS_RIG_H
 #define LEAT_TESTS_RIG_H
 
@@ -32,6 +32,15 @@ bool rig_step(struct rig *r);
 bool rig_run(struct rig *r, unsigned pending, struct duration limit);
 /* The connection ends. */
 void rig_cut(struct rig *r);
+
+/* Until every call has a result: a minute at most. */
+void rig_finish(struct rig *r);
+
+/* The next result is this call's; there is none. */
+struct client_result rig_expect(struct rig *r, uint64_t user);
+void rig_expect_status(struct rig *r, uint64_t user, enum leat_status status);
+void rig_expect_none(struct rig *r);
+struct client_counters rig_counters(const struct rig *r);
 
 /* Calls with user = tag. */
 enum leat_status rig_put(struct rig *r, const char *queue, const char *body, uint64_t tag);

@@ -445,6 +445,40 @@ TEST(journal, a_segment_that_cannot_be_made_is_tried_again_later)
     log_rig_free(r);
 }
 
+TEST(journal, a_full_file_system_refuses_puts_and_takes_and_recovers_when_there_is_room_again)
+{
+    struct fake_disk_config disk = {.seed = 24, .durable_writes = true, .capacity = 5 * 65536 + 3 * 131072};
+    struct journal_config config = log_rig_config();
+    config.disk_max = 64 * 65536;
+    struct log_rig *r = log_rig_make(&disk, &config);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    enum journal_purpose purpose = JOURNAL_PUT;
+    while (purpose != JOURNAL_ACK)
+        if (!log_rig_append(r, purpose, true, false) && journal_refusal(r->journal) == LEAT_NO_SPACE)
+            purpose++;
+        else
+            log_rig_step(r, us100);
+    assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
+    assert_true(log_rig_checkpoint(r));
+    log_rig_step(r, duration_ms(1001));
+    assert_true(journal_counters(r->journal).segments <= 5);
+    assert_false(log_rig_append(r, JOURNAL_PUT, true, false)); /* four free are not eight */
+    fake_disk_resize(r->disk, 0);
+    log_rig_step(r, duration_ms(1001));
+    assert_true(log_rig_append(r, JOURNAL_PUT, true, false));
+    fake_disk_resize(r->disk, 6 * 65536 + 3 * 131072);
+    fake_disk_create_fail(r->disk, 1); /* short, and the next one cannot be made either */
+    while (log_rig_append(r, JOURNAL_PUT, true, false) || journal_refusal(r->journal) != LEAT_NO_SPACE)
+        log_rig_step(r, us100);
+    fake_disk_resize(r->disk, 16 * 65536);
+    for (unsigned i = 0; i < 21; i++)
+        log_rig_step(r, duration_ms(100));
+    assert_true(journal_counters(r->journal).free_segments > 4);
+    assert_true(log_rig_settle(r));
+    reopen(r, true);
+    log_rig_free(r);
+}
+
 TEST(journal, a_checkpoint_larger_than_its_area_grows_it_and_is_abandoned_when_that_fails)
 {
     mark_reset();

@@ -1,5 +1,5 @@
-/* options.c - one walk over the words. */
-#include "options.h"
+/* arguments.c - one walk over the words. */
+#include "arguments.h"
 
 #include <string.h>
 
@@ -58,7 +58,7 @@ static bool set(struct arguments *a, unsigned i, const char *value, char *why)
         break;
     }
     if (!fine)
-        snprintf(why, OPTIONS_WHY, "--%s wants %s, not '%.80s'", rows[i].name, wanted[rows[i].kind], value);
+        snprintf(why, ARGUMENTS_WHY, "--%s wants %s, not '%.80s'", rows[i].name, wanted[rows[i].kind], value);
     a->given |= 1u << i;
     return fine;
 }
@@ -82,8 +82,8 @@ static unsigned find(const char *word, const char **value)
     return OPTION_COUNT;
 }
 
-bool options_read(struct arguments *a, const char **words, int argc, char **argv, uint32_t allowed,
-                  char why[OPTIONS_WHY])
+bool arguments_read(struct arguments *a, const char **words, int argc, char **argv, uint32_t allowed,
+                    char why[ARGUMENTS_WHY])
 {
     a->words = words;
     for (int at = 0; at < argc; at++) {
@@ -98,18 +98,18 @@ bool options_read(struct arguments *a, const char **words, int argc, char **argv
         }
         unsigned i = find(word, &value);
         if (i == OPTION_COUNT || !(allowed >> i & 1)) {
-            snprintf(why, OPTIONS_WHY, "%s option '%.80s'", i == OPTION_COUNT ? "unknown" : "this command has no",
+            snprintf(why, ARGUMENTS_WHY, "%s option '%.80s'", i == OPTION_COUNT ? "unknown" : "this command has no",
                      word);
             return false;
         }
         if (rows[i].kind == FLAG && value) {
-            snprintf(why, OPTIONS_WHY, "--%s takes no value", rows[i].name);
+            snprintf(why, ARGUMENTS_WHY, "--%s takes no value", rows[i].name);
             return false;
         }
         if (rows[i].kind != FLAG && !value)
             value = ++at < argc ? argv[at] : NULL;
         if (rows[i].kind != FLAG && !value) {
-            snprintf(why, OPTIONS_WHY, "--%s wants a value: %s", rows[i].name, rows[i].value);
+            snprintf(why, ARGUMENTS_WHY, "--%s wants a value: %s", rows[i].name, rows[i].value);
             return false;
         }
         if (!set(a, i, value, why))
@@ -118,7 +118,7 @@ bool options_read(struct arguments *a, const char **words, int argc, char **argv
     return true;
 }
 
-void options_help(FILE *out, uint32_t allowed)
+void arguments_help(FILE *out, uint32_t allowed)
 {
     for (unsigned i = 0; i < OPTION_COUNT; i++) {
         if (!(allowed >> i & 1))
