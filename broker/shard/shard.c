@@ -379,7 +379,8 @@ bool shard_stopped(const struct shard *s)
 {
     struct replica_watermarks w = replica_watermarks(s->replica);
     return s->stopping && !s->stop_image && !s->image_running && !journal_checkpoint_running(s->journal) &&
-           !s->batch.running && s->desk.held_count == 0 && s->draws_live == 0 && w.durable >= w.appended;
+           !s->batch.running && s->desk.held_count == 0 && s->draws_live == 0 && journal_idle(s->journal) &&
+           w.durable >= w.appended;
 }
 
 enum leat_status shard_error(const struct shard *s)

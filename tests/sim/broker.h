@@ -28,7 +28,7 @@ struct broker {
     uint64_t paused_until;
     bool stopping;
     bool failing, flush_failed; /* an operation of the disk was told to fail */
-    bool reboots; /* the next start is of a new machine life */
+    bool reboots;               /* the next start is of a new machine life */
 
     uint64_t machine_start, boot_origin; /* boot clock = boot_origin + world - machine_start */
     uint64_t wall_offset;
