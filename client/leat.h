@@ -87,9 +87,9 @@ enum leat_status {
 
 /* The name ("no_queue"), one sentence for people, and whether the same request may succeed later without a change.
  * Codes of a newer broker are "unknown_status". */
-const char *leat_status_name(int status);
-const char *leat_status_text(int status);
-bool leat_status_retry(int status);
+const char *leat_status_name(unsigned status);
+const char *leat_status_text(unsigned status);
+bool leat_status_retry(unsigned status);
 
 #define LEAT_MILLISECOND 1000000ull
 #define LEAT_SECOND 1000000000ull

@@ -151,7 +151,7 @@ static enum leat_status shard_epoch(struct shard *s, struct disk *d, const struc
     memcpy(f.epoch.boot_id, start->boot_id, sizeof start->boot_id);
     enum leat_status status = shard_epoch_log(s, d, &f);
     if (status != LEAT_OK)
-        snprintf(error, 256, "the log has no room for the fact of a new epoch: %s", status_text((int)status));
+        snprintf(error, 256, "the log has no room for the fact of a new epoch: %s", status_text(status));
     return status;
 }
 

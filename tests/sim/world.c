@@ -48,7 +48,7 @@ void world_status(struct world *w, uint32_t actor, uint8_t op, uint32_t queue, e
     for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++)
         if (status == never[i])
             history_fail(&w->history, "c%u asked for %s and was told %s", actor, frame_op_name(op),
-                         status_name((int)status));
+                         status_name(status));
 }
 
 void world_open(struct world *w)

@@ -47,7 +47,7 @@ static void start(void)
     char error[256] = "";
     enum leat_status status = shard_open(&stage->shard, &c, stage->disk, &at, error);
     if (status != LEAT_OK)
-        printf("%s: %s\n", status_name((int)status), error);
+        printf("%s: %s\n", status_name(status), error);
     assert_int_equal(status, LEAT_OK);
     stage->port = script_port_open(FRAME_MAX, false);
     shard_attach(stage->shard, script_port_transport(stage->port));
