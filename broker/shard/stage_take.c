@@ -128,6 +128,8 @@ bool stage_take_run(struct shard *s)
     if (status == LEAT_OVERLOADED && l.entry == 0)
         return false;
     b->running = false;
+    buffers_give(&s->buffers, b->owned, b->owned_size);
+    b->owned = NULL;
     if (status == LEAT_EMPTY && l.entry == 0 && b->r.wait.ns > 0 && !s->stopping) {
         stage_take_park(s, session, &b->r);
         return true;
