@@ -68,10 +68,22 @@ void stage_session_release(struct shard *s)
     }
 }
 
+/* An answer of which a part is on the old connection would go on in the middle on a new one: it is given up, and the
+ * client asks for it there. */
+static void stage_session_unsent(struct shard *s, const struct session *session)
+{
+    for (uint32_t i = 0; i < session->window; i++) {
+        uint32_t index = desk_index(&s->desk, session->handle, i, session->window);
+        if (desk_place(&s->desk, index)->state == DESK_SENDING)
+            stage_reply_drop(s, index);
+    }
+}
+
 /* The connection has gone, or another one has taken its place. */
 static void stage_session_detach(struct shard *s, struct session *session)
 {
     stage_take_away(s, session);
+    stage_session_unsent(s, session);
     stage_input_forget(s, session->handle);
     desk_detach(&s->desk, session->handle, s->log_now);
 }

@@ -49,3 +49,67 @@ TEST(shard_odd, a_resume_that_has_gone_past_a_held_answer_gives_it_up)
     expect_run(LEAT_OK, 1);
     end();
 }
+
+/* The pieces of one answer to `peer`, from the first on; how many bytes came. */
+static uint32_t gather(uint32_t peer)
+{
+    struct frame f;
+    struct frame_fragment piece;
+    uint32_t have = 0;
+    while (script_port_pop(stage->port, peer, &f)) {
+        if (!(f.flags & FRAME_FRAGMENT))
+            continue;
+        assert_int_equal(frame_fragment_decode(&piece, &f), LEAT_OK);
+        assert_int_equal(piece.offset, have);
+        have += piece.piece_size;
+        if (have == piece.total)
+            return have;
+    }
+    return 0;
+}
+
+TEST(shard_odd, an_answer_half_sent_starts_anew_on_the_next_connection)
+{
+    begin();
+    char *body = malloc(300001);
+    memset(body, 'x', 300000);
+    body[300000] = 0;
+    send_put(++stage->number, body, 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    uint64_t take = ++stage->number;
+    send_take(take, 1, (struct duration){0});
+    script_port_set_room(stage->port, 2);
+    pass(duration_ms(10));
+    script_port_set_room(stage->port, UINT32_MAX);
+    hello_from(PEER + 1, take, 0); /* before the old connection is known to be gone */
+    struct request r = {.op = OP_TAKE, .number = take, .queue = queue, .max = 1};
+    uint8_t frame[FRAME_HEADER + REQUEST_FIXED_MAX];
+    frame_begin(frame, 0, stage->session);
+    uint32_t size = FRAME_HEADER + request_encode(frame + FRAME_HEADER, &r);
+    frame_end(frame, size);
+    script_port_push(stage->port, PEER + 1, frame, size);
+    pass(duration_ms(10));
+    assert_true(gather(PEER + 1) > 300000);
+    free(body);
+    end();
+}
+
+TEST(shard_odd, a_take_in_pieces_gives_its_memory_back)
+{
+    begin();
+    struct shard_counters before, after;
+    shard_count(stage->shard, &before);
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t piece[FRAME_FRAGMENT_HEADER + 128];
+        struct request r = {.op = OP_TAKE, .number = ++stage->number, .queue = queue, .max = 1};
+        uint32_t size = request_encode(piece + FRAME_FRAGMENT_HEADER, &r);
+        frame_fragment_encode(piece, r.number, 0, size);
+        send_frame(FRAME_FRAGMENT, piece, FRAME_FRAGMENT_HEADER + size);
+        pass(duration_ms(1));
+        assert_int_equal(answer(NULL), LEAT_EMPTY);
+    }
+    shard_count(stage->shard, &after);
+    assert_int_equal(after.buffer_bytes, before.buffer_bytes);
+    end();
+}
