@@ -189,6 +189,8 @@ static int stage_request_note_refused(struct shard *s, struct session *session, 
     if (b->refused > 0 && b->refused_status != status)
         return ENTRY_CUT; /* no space even for a note: the rest is asked for again */
     session_note(session, b->r.number, b->r.op, b->entry, status, 0, LSN_NONE, 0);
+    if (status == LEAT_NO_QUEUE)
+        b->block = s->waited; /* it may tell of a drop */
     b->refused++;
     b->refused_status = (uint8_t)status;
     s->counters.refused++;

@@ -84,7 +84,8 @@ void stage_take_want(struct shard *s, uint32_t queue)
 static void stage_take_finish(struct shard *s, struct session *session, uint64_t number, enum leat_status status)
 {
     session_finish(session, number, status);
-    stage_reply_ready(s, session, number, session_kept(session, number)->reveals);
+    uint64_t reveals = session_kept(session, number)->reveals;
+    stage_reply_ready(s, session, number, status == LEAT_NO_QUEUE ? s->waited : reveals); /* it may tell of a drop */
 }
 
 static void stage_take_tell_parked(struct shard *s, const struct session *session, uint64_t number)
