@@ -29,7 +29,7 @@ static void stage_request_commit(struct shard *s, struct fact *f, uint8_t *room,
 {
     fact_encode(room, f);
     replica_commit(s->replica, fact_size(f), waited, s->boot_now);
-    if (waited)
+    if (waited || f->kind == FACT_MOVED) /* takes and peeks wait for a move */
         s->waited = lsn_block(f->lsn);
     if (!stage_request_engine(f->kind))
         return;

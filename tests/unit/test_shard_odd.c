@@ -113,3 +113,74 @@ TEST(shard_odd, a_take_in_pieces_gives_its_memory_back)
     assert_int_equal(after.buffer_bytes, before.buffer_bytes);
     end();
 }
+
+TEST(shard_odd, a_window_smaller_than_that_of_sessions_in_the_log_is_refused)
+{
+    begin();
+    stop();
+    struct shard_config c;
+    config_small(&c);
+    c.window = 8;
+    struct shard_start at = {.boot = stage->now, .boot_id = "one boot"};
+    char error[256] = "";
+    assert_int_equal(shard_open(&stage->shard, &c, stage->disk, &at, error), LEAT_BAD_VALUE);
+    assert_non_null(strstr(error, "window"));
+    start();
+    end();
+}
+
+static void drop(uint64_t number, const char *name)
+{
+    struct request r = {.op = OP_QUEUE_DROP, .number = number};
+    must(name_set(&r.name, name, strlen(name)));
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+}
+
+TEST(shard_odd, nobody_hears_of_a_drop_that_is_not_durable)
+{
+    begin();
+    send_take(++stage->number, 1, duration_s(20));
+    pass(duration_ms(20));
+    assert_int_equal(answer(NULL), LEAT_PARKED);
+    drop(++stage->number, "mail");
+    send_take(++stage->number, 1, (struct duration){0});
+    send_put(++stage->number, "late", 1, (struct duration){0});
+    shard_step(stage->shard, stage->now);
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    pass(duration_ms(10));
+    assert_int_equal(answer(NULL), LEAT_NO_QUEUE);
+    assert_int_equal(answer(NULL), LEAT_OK);
+    assert_int_equal(answer(NULL), LEAT_NO_QUEUE);
+    expect_run(LEAT_NO_QUEUE, 1);
+    end();
+}
+
+TEST(shard_odd, nobody_sees_a_move_that_is_not_durable)
+{
+    begin();
+    create("dead", (struct queue_attributes){0});
+    struct queue_ref dead = queue;
+    struct queue_attributes once = {.max_attempts = 1, .lease = duration_ms(40)};
+    must(name_set(&once.dead_letter, "dead", 4));
+    create("once", once);
+    send_put(++stage->number, "poison", 1, (struct duration){0});
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1);
+    send_take(++stage->number, 1, (struct duration){0});
+    pass(duration_ms(30));
+    expect_message("poison");
+    while (engine_queue_at(shard_engine(stage->shard), dead.number)->counters.ready == 0) {
+        stage->now.ns += 1000000;
+        fake_disk_step(stage->disk, stage->now);
+        shard_step(stage->shard, stage->now);
+    }
+    struct request r = {.op = OP_PEEK, .number = ++stage->number, .queue = dead, .max = 1};
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+    shard_step(stage->shard, stage->now);
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    pass(duration_ms(20));
+    assert_int_equal(answer(NULL), LEAT_OK);
+    end();
+}
