@@ -329,6 +329,8 @@ unsigned shard_step(struct shard *s, struct instant now)
     n += stage_reply_release(s);
     n += stage_image_run(s);
     n += shard_letters(s);
+    if (n > 0)
+        s->sending_tried = 0; /* there may be memory now */
     for (unsigned i = 0; i < s->transport_count; i++)
         s->transports[i]->ops->flush(s->transports[i]);
     return n;
@@ -351,7 +353,7 @@ struct instant shard_next_due(const struct shard *s)
 bool shard_arm(struct shard *s)
 {
     unsigned armed = 0;
-    bool quiet = true;
+    bool quiet = stage_reply_stand(s);
     for (; quiet && armed < s->transport_count; armed++)
         quiet = s->transports[armed]->ops->arm(s->transports[armed]);
     for (unsigned i = 0; quiet && i < s->mailbox_count; i++)

@@ -184,3 +184,50 @@ TEST(shard_odd, nobody_sees_a_move_that_is_not_durable)
     assert_int_equal(answer(NULL), LEAT_OK);
     end();
 }
+
+static void stat_mail(uint64_t number)
+{
+    struct request r = {.op = OP_QUEUE_STAT, .number = number};
+    must(name_set(&r.name, "mail", 4));
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+}
+
+static void steps(unsigned n)
+{
+    while (n-- > 0)
+        shard_step(stage->shard, stage->now);
+}
+
+TEST(shard_odd, nobody_sleeps_before_every_answer_without_room_was_tried)
+{
+    begin();
+    uint32_t sessions[12];
+    for (unsigned i = 0; i < 12; i++) {
+        stage->session = 0;
+        struct request r = {.op = OP_HELLO, .hello = {1, 1, .secret = 100 + i, .window = 8}};
+        stage->op_size = request_encode(stage->op, &r);
+        send_op();
+        pass(duration_ms(10));
+        welcome();
+        sessions[i] = stage->session;
+    }
+    script_port_set_room(stage->port, 0);
+    for (unsigned i = 0; i < 12; i++) {
+        stage->session = sessions[i];
+        for (uint64_t number = 1; number <= 8; number++)
+            stat_mail(number);
+    }
+    pass(duration_ms(1));
+    steps(8); /* all 96 are known to have no room */
+    assert_true(shard_arm(stage->shard));
+    script_port_set_room(stage->port, UINT32_MAX);
+    shard_disarm(stage->shard);
+    assert_false(shard_arm(stage->shard)); /* there may be room now */
+    script_port_set_room(stage->port, 0);
+    steps(1);
+    assert_false(shard_arm(stage->shard)); /* 64 were tried */
+    steps(1);
+    assert_true(shard_arm(stage->shard));
+    end();
+}
