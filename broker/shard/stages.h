@@ -73,6 +73,7 @@ struct shard {
     struct desk desk;
     struct leases leases;
     struct buffers buffers;
+    uint64_t assembling; /* of them: requests that come in fragments */
     struct replica *replica;
     struct journal *journal; /* the replica's */
     uint8_t entropy[32];

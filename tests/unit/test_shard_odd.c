@@ -231,3 +231,38 @@ TEST(shard_odd, nobody_sleeps_before_every_answer_without_room_was_tried)
     assert_true(shard_arm(stage->shard));
     end();
 }
+
+TEST(shard_odd, requests_that_never_end_leave_memory_for_answers)
+{
+    begin();
+    uint32_t first = stage->session;
+    for (unsigned i = 0; i < 4; i++) {
+        stage->session = 0;
+        struct request r = {.op = OP_HELLO, .hello = {1, 1, .secret = 100 + i, .window = 8}};
+        stage->op_size = request_encode(stage->op, &r);
+        send_op();
+        pass(duration_ms(10));
+        welcome();
+        uint8_t piece[FRAME_FRAGMENT_HEADER + 8] = {0};
+        frame_fragment_encode(piece, 1, 0, 2 << 20);
+        send_frame(FRAME_FRAGMENT, piece, sizeof piece);
+    }
+    stage->session = first;
+    stat_mail(++stage->number);
+    pass(duration_ms(10));
+    assert_int_equal(answer(NULL), LEAT_OK);
+    end();
+}
+
+TEST(shard_odd, a_hello_in_pieces_is_no_request)
+{
+    begin();
+    uint8_t piece[FRAME_FRAGMENT_HEADER + 128];
+    struct request r = {.op = OP_HELLO, .number = ++stage->number, .hello = {1, 1, .window = 8}};
+    uint32_t size = request_encode(piece + FRAME_FRAGMENT_HEADER, &r);
+    frame_fragment_encode(piece, r.number, 0, size);
+    send_frame(FRAME_FRAGMENT, piece, FRAME_FRAGMENT_HEADER + size);
+    pass(duration_ms(1));
+    assert_int_equal(answer(NULL), LEAT_BAD_OP);
+    end();
+}
