@@ -233,17 +233,17 @@ static uint64_t world_of(const struct broker *b, struct instant boot)
     return boot.ns < b->boot_origin || at < b->w->now ? b->w->now : at;
 }
 
-/* Nothing happened: when to look again. Packets that wait although nothing happens wait for the disk. */
+/* Nothing happened: when to look again. What is due and yet nothing happens waits for the disk. */
 static void sleep(struct broker *b)
 {
-    uint64_t soon = b->w->now + b->w->draw.step_ns;
+    uint64_t now = b->w->now, soon = now + b->w->draw.step_ns, later = soon + 1000000;
     bool quiet = shard_arm(b->shard);
     shard_disarm(b->shard);
     uint64_t at = world_of(b, shard_next_due(b->shard));
+    if (!quiet || at <= now)
+        at = later;
     uint64_t disk = fake_disk_next_due(b->disk).ns;
     at = disk < at ? disk : at;
-    if (!quiet && at > soon + 1000000)
-        at = soon + 1000000;
     broker_wake(b, at < soon ? soon : at);
 }
 

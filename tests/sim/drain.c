@@ -33,17 +33,28 @@ static uint64_t last_due(const struct engine *e)
     return due;
 }
 
+/* Something became ready behind our back. */
+static bool any_ready(const struct engine *e)
+{
+    for (uint32_t i = 0; i < e->queues.used; i++) {
+        const struct queue *q = engine_queue_at(e, i);
+        if (q->state != QUEUE_FREE && (q->counters.ready > 0 || q->state == QUEUE_DROPPED))
+            return true;
+    }
+    return false;
+}
+
 /* Every queue was found empty. What is leased or delayed is waited for. */
 static void round_ends(struct drain *d)
 {
     struct world *w = d->actor.w;
-    uint64_t due = last_due(shard_engine(w->broker.shard));
+    const struct engine *e = shard_engine(w->broker.shard);
+    uint64_t due = last_due(e);
     d->at = 0;
     d->found = false;
-    if (due == 0) {
-        d->over = true;
+    d->over = due == 0 && (!any_ready(e) || d->rounds == DRAIN_ROUNDS_MAX);
+    if (d->over)
         return;
-    }
     if (++d->rounds > DRAIN_ROUNDS_MAX)
         return history_fail(&w->history, "L4: after %u rounds messages are still leased or delayed", d->rounds);
     uint64_t log = broker_log(&w->broker);
@@ -55,7 +66,7 @@ bool drain_work(struct drain *d)
 {
     struct actor *a = &d->actor;
     struct world *w = a->w;
-    if (d->asked || d->over || a->held_count > 0 || client_pending(a->client) > 0 || !broker_up(&w->broker))
+    if (d->asked || d->over || w->now < a->think_until || a->held_count > 0 || client_pending(a->client) > 0 || !broker_up(&w->broker))
         return false;
     const struct engine *e = shard_engine(w->broker.shard);
     while (d->at < e->queues.used && engine_queue_at(e, d->at)->state != QUEUE_LIVE)
@@ -77,6 +88,7 @@ static void refused(struct drain *d, enum leat_status status)
 {
     struct world *w = d->actor.w;
     struct shard_counters c = {0};
+    d->actor.think_until = w->now + 20000000;
     if (++d->refusals < DRAIN_REFUSALS_MAX)
         return;
     if (broker_up(&w->broker))

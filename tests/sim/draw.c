@@ -29,7 +29,7 @@ static void draw_broker(struct draw *d, struct prng *p)
     c->durability = (uint8_t)PICK(p, CLASS_DISK, CLASS_DISK, CLASS_DISK, CLASS_MEMORY);
     c->session_timeout = duration_ms(PICK(p, 500, 5000, 60000));
     c->wait_max = duration_s(20);
-    c->buffer_max = 4u << 20;
+    c->buffer_max = 16u << 20; /* a take of BATCH_MAX cold messages needs 10 MiB */
     c->journal.block_bytes_max = (uint32_t)block;
     c->journal.segment_bytes = block * PICK(p, 2, 3, 4, 8);
     c->journal.depth = (uint32_t)PICK(p, 1, 2, 3, 4, 8);

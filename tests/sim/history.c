@@ -303,10 +303,8 @@ uint32_t history_finish(struct history *h, const struct seen_finish *f)
 static void extended(struct history *h, struct seen_lease *l, const struct seen_finish *f)
 {
     uint64_t due = instant_add((struct instant){history_floor(h, f->invoked)}, f->time).ns;
-    if (l->vague)
-        l->due = due < l->due ? due : l->due;
-    else
-        l->due = due;
+    bool sure = !l->vague && history_is_disk(h, l->message); /* else a crash may take the extension away */
+    l->due = sure || due < l->due ? due : l->due;
 }
 
 static void returned(struct history *h, struct seen_lease *l, const struct seen_finish *f)

@@ -186,18 +186,23 @@ struct transport *net_transport(struct net *n, unsigned kind)
 static uint64_t latency(struct net *n)
 {
     const struct draw *d = n->draw;
-    uint64_t ns = d->net_us * 1000ull + prng_below(&n->prng, d->net_jitter_us * 1000ull + 1);
-    if (n->faults && draw_has(d, FAULT_LAG) && prng_chance(&n->prng, d->lag)) {
-        mark(sim_lag);
-        ns += prng_below(&n->prng, prng_chance(&n->prng, 10) ? 3000000000 : 30000000);
-    }
-    return ns;
+    return d->net_us * 1000ull + prng_below(&n->prng, d->net_jitter_us * 1000ull + 1);
+}
+
+static uint64_t lag(struct net *n)
+{
+    if (!n->faults || !draw_has(n->draw, FAULT_LAG) || !prng_chance(&n->prng, n->draw->lag))
+        return 0;
+    mark(sim_lag);
+    return prng_below(&n->prng, prng_chance(&n->prng, 10) ? 3000000000 : 30000000);
 }
 
 /* When a packet sent now arrives: in order, but for datagrams that overtake. */
 static uint64_t arrival(struct net *n, struct link *l, uint64_t *last)
 {
-    uint64_t at = n->now + latency(n);
+    uint64_t late = lag(n), at = n->now + latency(n) + late;
+    if (l->kind == LINK_UDP && late > 0)
+        return at;
     bool order = l->kind != LINK_UDP || !n->faults || !draw_has(n->draw, FAULT_REORDER);
     if (!order && prng_chance(&n->prng, n->draw->reorder))
         return at + prng_below(&n->prng, 3 * (n->draw->net_us + n->draw->net_jitter_us + 10) * 1000ull);
