@@ -179,6 +179,46 @@ TEST(shard, a_batch_keeps_its_refused_entries_apart)
     end();
 }
 
+/* The log does not say what a refused entry was part of; the entries behind it do. */
+TEST(shard, an_ack_whose_first_receipt_was_refused_is_answered_as_an_ack_after_a_restart)
+{
+    begin();
+    send_put(++stage->number, "work", 1, (struct duration){0});
+    send_take(++stage->number, 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    struct reply_message m = expect_message("work");
+    uint8_t receipts[2][RECEIPT_BYTES] = {{0}};
+    memcpy(receipts[1], m.receipt, RECEIPT_BYTES);
+    struct request r = {.op = OP_ACK, .number = ++stage->number, .queue = queue};
+    uint32_t session = stage->session;
+    for (int restarted = 0; restarted < 2; restarted++) {
+        uint32_t size = request_encode(stage->op, &r);
+        for (int i = 0; i < 2; i++)
+            size += request_add_receipt(stage->op + size, receipts[i]);
+        request_seal(stage->op, size, 2);
+        stage->op_size = size;
+        send_op();
+        pass(duration_ms(10));
+        struct frame_op op;
+        struct reply_run run;
+        uint32_t offset = 0;
+        assert_int_equal(answer(&op), LEAT_OK);
+        assert_int_equal(op.op, OP_ACK);
+        assert_true(reply_next_run(&op, &offset, &run) && run.status != LEAT_OK && run.count == 1);
+        assert_true(reply_next_run(&op, &offset, &run) && run.status == LEAT_OK && run.count == 1);
+        if (restarted)
+            break;
+        stop();
+        fake_disk_crash(stage->disk);
+        start();
+        hello(session, r.number);
+        pass(duration_ms(10));
+        welcome();
+    }
+    end();
+}
+
 TEST(shard, large_requests_and_answers_travel_in_fragments)
 {
     begin();
