@@ -116,7 +116,7 @@ static bool ended(struct loop *l, struct instant now, enum exits *code)
     if (stops > 1)
         _exit(EXITS_AT_ONCE);
     if (shard_error(b->shard) != LEAT_OK) {
-        start_complain("%s: nothing was acknowledged after that", status_text((int)shard_error(b->shard)));
+        start_complain("%s: nothing was acknowledged after that", status_text(shard_error(b->shard)));
         *code = EXITS_DISK;
         return true;
     }

@@ -59,8 +59,8 @@ static enum leat_status hello_answered(struct client *c, const struct frame_op *
     return LEAT_OK;
 }
 
-/* The broker does not know our session on this connection: the next one will ask for it. (Before hello is answered, this
- * is said to what we sent in an earlier connection.) */
+/* The broker does not know our session on this connection: the next one will ask for it. (Before hello is answered,
+ * this is said to what we sent in an earlier connection.) */
 static void lose_session(struct client *c)
 {
     c->broken = c->broken || c->link == LINK_READY;

@@ -10,15 +10,11 @@ static const struct io_ops *known[IO_SCHEMES_MAX];
 
 void leat_io_register(const struct io_ops *ops)
 {
-    for (unsigned i = 0; i < IO_SCHEMES_MAX; i++) {
-        if (known[i] == ops)
-            return;
-        if (known[i])
-            continue;
-        known[i] = ops;
-        return;
-    }
-    must(!"room for another scheme");
+    unsigned i = 0;
+    while (i < IO_SCHEMES_MAX && known[i] && known[i] != ops)
+        i++;
+    must(i < IO_SCHEMES_MAX);
+    known[i] = ops;
 }
 
 const struct io_ops *leat_io_find(const char *address, const char **rest)

@@ -15,17 +15,17 @@ static const uint64_t OPEN_TIMEOUT = 5 * LEAT_SECOND, CALL_TIMEOUT = 30 * LEAT_S
 
 static _Thread_local enum leat_status open_status;
 
-const char *leat_status_name(int status)
+const char *leat_status_name(unsigned status)
 {
     return status_name(status);
 }
 
-const char *leat_status_text(int status)
+const char *leat_status_text(unsigned status)
 {
     return status_text(status);
 }
 
-bool leat_status_retry(int status)
+bool leat_status_retry(unsigned status)
 {
     return status_retry(status);
 }

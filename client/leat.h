@@ -87,9 +87,9 @@ enum leat_status {
 
 /* The name ("no_queue"), one sentence for people, and whether the same request may succeed later without a change.
  * Codes of a newer broker are "unknown_status". */
-const char *leat_status_name(int status);
-const char *leat_status_text(int status);
-bool leat_status_retry(int status);
+const char *leat_status_name(unsigned status);
+const char *leat_status_text(unsigned status);
+bool leat_status_retry(unsigned status);
 
 #define LEAT_MILLISECOND 1000000ull
 #define LEAT_SECOND 1000000000ull
@@ -231,7 +231,8 @@ enum leat_status leat_put_batch(struct leat *l, const char *queue, const struct 
 
 /* leat_take: leases up to *count messages (1..1000) for `lease_ns` (0: the queue's lease), waiting up to `wait_ns` for
  * the first; sets *count. LEAT_EMPTY when none came. Bodies are valid until the next leat_take() or leat_peek() with
- * this handle. leat_peek: looks without leasing. */
+ * this handle. leat_peek: looks without leasing, also
+ * at what is leased, delayed or dead: see state. */
 enum leat_status leat_take(struct leat *l, const char *queue, uint64_t wait_ns, uint64_t lease_ns,
                            struct leat_message *messages, size_t *count);
 enum leat_status leat_peek(struct leat *l, const char *queue, struct leat_message *messages, size_t *count);

@@ -144,6 +144,7 @@ static void guest_part(struct local_port *p, struct guest *guest)
     }
     spare_give(p, guest->queue, guest->queued);
     guest->queued = 0;
+    p->transport.room++;
     guest->told = false;
     guest->hung_up = false;
     guest->generation = (guest->generation + 1) & (UINT32_MAX >> GUEST_PLACE_BITS);
@@ -282,6 +283,7 @@ static void push(struct local_port *p, struct guest *guest)
         bytes += guest->queue[i]->pkt_len;
     spare_give(p, guest->queue, sent);
     guest->queued -= sent;
+    p->transport.room += sent > 0;
     memmove(guest->queue, guest->queue + sent, guest->queued * sizeof guest->queue[0]);
     count_add(&p->count.packets_out, sent);
     count_add(&p->count.bytes_out, bytes);
@@ -371,6 +373,7 @@ static void local_hang_up(struct transport *t, uint32_t peer)
     guest->hung_up = true;
     spare_give(p, guest->queue, guest->queued);
     guest->queued = 0;
+    p->transport.room++;
     guests_enter(p->guests);
     if (atomic_load(&guest->state) == GUEST_LIVE)
         guests_cut(guest);

@@ -124,7 +124,7 @@ bool lane_ready(struct lane *lane, double seconds)
             if (lane->why[0] == 0)
                 snprintf(
                     lane->why, sizeof lane->why, "no answer to hello: %s",
-                    status_text((int)(client_refusal(lane->client) ? client_refusal(lane->client) : LEAT_TIMED_OUT)));
+                    status_text((client_refusal(lane->client) ? client_refusal(lane->client) : LEAT_TIMED_OUT)));
             return false;
         }
         lane_in(lane);

@@ -210,8 +210,8 @@ bool load_run(const struct options *o, struct load_result *result, char *why, si
     good = good && (o->workload != WORKLOAD_TAKE || fill(l, why, why_size));
     if (good && o->raw) {
         good = raw_run(o, &l->lane[0], l->ref, result, why, why_size);
-        lane_close(&l->lane[0]);
-        good = good && lanes_open(l, why, why_size); /* for the queue's end */
+        lane_close(&l->lane[0]); /* its session has ended; the queue's end needs another */
+        good = good && (o->keep || o->queue.size > 0 || lanes_open(l, why, why_size));
     } else if (good) {
         load_step_park(l);
         measure(l);

@@ -55,7 +55,7 @@ void report_json(FILE *out, const struct options *o, const struct load_result *r
     fprintf(out, "},\"failed\":{");
     for (unsigned i = 1; i < LOAD_STATUSES; i++)
         if (r->failed[i] > 0) {
-            fprintf(out, "%s\"%s\":%llu", comma, status_name((int)i), (unsigned long long)r->failed[i]);
+            fprintf(out, "%s\"%s\":%llu", comma, status_name(i), (unsigned long long)r->failed[i]);
             comma = ",";
         }
     fprintf(out, "}");
@@ -83,7 +83,7 @@ void report_plain(FILE *out, const struct options *o, const struct load_result *
         fprintf(out, "the broker did not keep up: %llu requests never started\n", (unsigned long long)r->missed);
     for (unsigned i = 1; i < LOAD_STATUSES; i++)
         if (r->failed[i] > 0)
-            fprintf(out, "%llu failed: %s\n", (unsigned long long)r->failed[i], status_text((int)i));
+            fprintf(out, "%llu failed: %s\n", (unsigned long long)r->failed[i], status_text(i));
     if (r->tally.expected > 0)
         fprintf(out, "%llu of %llu found, %llu more than once, %llu not ours\n", (unsigned long long)r->tally.found,
                 (unsigned long long)r->tally.expected, (unsigned long long)r->tally.repeated,

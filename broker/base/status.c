@@ -1,7 +1,7 @@
 /* status.c - the table of statuses, as lookups. */
 #include "status.h"
 
-const char *status_name(int status)
+const char *status_name(unsigned status)
 {
     switch (status) {
 #define STATUS(NAME, name, code, retry, text)                                                                          \
@@ -14,7 +14,7 @@ const char *status_name(int status)
     }
 }
 
-const char *status_text(int status)
+const char *status_text(unsigned status)
 {
     switch (status) {
 #define STATUS(NAME, name, code, retry, text)                                                                          \
@@ -27,7 +27,7 @@ const char *status_text(int status)
     }
 }
 
-bool status_retry(int status)
+bool status_retry(unsigned status)
 {
     switch (status) {
 #define STATUS(NAME, name, code, retry, text)                                                                          \

@@ -13,12 +13,12 @@ enum leat_status {
 };
 
 /* The name as in the table ("no_queue"), or "unknown_status" for a code that this version does not know. */
-const char *status_name(int status);
+const char *status_name(unsigned status);
 
 /* One sentence for people. Never NULL. */
-const char *status_text(int status);
+const char *status_text(unsigned status);
 
 /* Whether the same request may succeed later without a change. */
-bool status_retry(int status);
+bool status_retry(unsigned status);
 
 #endif

@@ -18,8 +18,10 @@ enum { STUCK_S = 1 }; /* a connection that took nothing for so long may be dropp
 
 static void tcp_output_free(struct tcp *t, struct tcp_connection *c)
 {
-    if (c->out)
+    if (c->out) {
         chunks_give(t->chunks, c->out);
+        t->transport.room++;
+    }
     c->out = NULL;
     c->out_head = c->out_tail = c->out_capacity = 0;
     tcp_uring_untouch(t, c, TCP_BLOCKED);
@@ -96,6 +98,7 @@ static bool tcp_output_send(struct tcp *t, struct tcp_connection *c)
         tcp_output_free(t, c);
         return true;
     }
+    t->transport.room += sent > 0;
     mark(tcp_send_blocked);
     t->counters.blocked_sends++;
     if (sent > 0 || !c->links[TCP_BLOCKED].linked)

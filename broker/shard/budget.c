@@ -46,7 +46,7 @@ void budget_shard(struct budget *b, const struct shard_config *c)
     /* A place for every request that can be unanswered. */
     budget_add(b, "requests (sessions_max * window)", places * (sizeof(struct desk_place) + WHEEL_NODE_BYTES));
     /* The newest blocks; those in flight and the open one are among them. */
-    budget_add(b, "newest log (hot_max)", c->journal.hot_bytes);
+    budget_add(b, "log (hot_max)", journal_memory(&c->journal));
     /* Large requests while they arrive, large answers, bodies on their way from the disk. */
     budget_add(b, "buffers (buffer_max)", c->buffer_max);
     /* What does not depend on any option: the ring of lease names, one whole answer, pieces of checkpoints. */

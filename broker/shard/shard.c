@@ -48,6 +48,7 @@ static void shard_blob_encode(const struct shard *s, uint8_t blob[SHARD_BLOB])
     le32_put(blob + 8, s->config.engine.slots);
     le32_put(blob + 12, s->config.engine.ready_chunks);
     le32_put(blob + 16, s->config.sessions);
+    le32_put(blob + 20, s->config.window);
     memcpy(blob + 32, s->limits.key, 16);
 }
 
@@ -70,7 +71,8 @@ static enum leat_status shard_blob_check(struct shard *s, char error[256])
     } capacities[] = {{"queues_max", le32_get(blob + 4), s->config.engine.queues},
                       {"leases_max", le32_get(blob + 8), s->config.engine.slots},
                       {"ready_max", le32_get(blob + 12), s->config.engine.ready_chunks},
-                      {"sessions_max", le32_get(blob + 16), s->config.sessions}};
+                      {"sessions_max", le32_get(blob + 16), s->config.sessions},
+                      {"window", le32_get(blob + 20), s->config.window}};
     for (unsigned i = 0; i < sizeof capacities / sizeof capacities[0]; i++) {
         if (capacities[i].is >= capacities[i].was)
             continue;
@@ -151,7 +153,7 @@ static enum leat_status shard_epoch(struct shard *s, struct disk *d, const struc
     memcpy(f.epoch.boot_id, start->boot_id, sizeof start->boot_id);
     enum leat_status status = shard_epoch_log(s, d, &f);
     if (status != LEAT_OK)
-        snprintf(error, 256, "the log has no room for the fact of a new epoch: %s", status_text((int)status));
+        snprintf(error, 256, "the log has no room for the fact of a new epoch: %s", status_text(status));
     return status;
 }
 
@@ -327,6 +329,8 @@ unsigned shard_step(struct shard *s, struct instant now)
     n += stage_reply_release(s);
     n += stage_image_run(s);
     n += shard_letters(s);
+    if (n > 0)
+        s->sending_tried = 0; /* there may be memory now */
     for (unsigned i = 0; i < s->transport_count; i++)
         s->transports[i]->ops->flush(s->transports[i]);
     return n;
@@ -349,7 +353,7 @@ struct instant shard_next_due(const struct shard *s)
 bool shard_arm(struct shard *s)
 {
     unsigned armed = 0;
-    bool quiet = true;
+    bool quiet = stage_reply_stand(s);
     for (; quiet && armed < s->transport_count; armed++)
         quiet = s->transports[armed]->ops->arm(s->transports[armed]);
     for (unsigned i = 0; quiet && i < s->mailbox_count; i++)
@@ -379,7 +383,8 @@ bool shard_stopped(const struct shard *s)
 {
     struct replica_watermarks w = replica_watermarks(s->replica);
     return s->stopping && !s->stop_image && !s->image_running && !journal_checkpoint_running(s->journal) &&
-           !s->batch.running && s->desk.held_count == 0 && s->draws_live == 0 && w.durable >= w.appended;
+           !s->batch.running && s->desk.held_count == 0 && s->draws_live == 0 && journal_idle(s->journal) &&
+           w.durable >= w.appended;
 }
 
 enum leat_status shard_error(const struct shard *s)

@@ -55,7 +55,8 @@ static bool stage_input_read_only(uint8_t op)
 static bool stage_input_execute(struct shard *s, struct session *session, const struct frame_op *op, uint8_t *owned)
 {
     struct request *r = &s->batch.r;
-    enum leat_status status = request_decode(r, op);
+    bool numbered = op->op != OP_HELLO && op->op != OP_PING && op->op != OP_BYE; /* in fragments they are no requests */
+    enum leat_status status = numbered ? request_decode(r, op) : LEAT_BAD_OP;
     bool fresh = session_done(session, op->number) == 0;
     if (status == LEAT_OK && s->stopping && fresh)
         status = LEAT_STOPPING;
@@ -154,6 +155,8 @@ static bool stage_input_op(struct shard *s, uint32_t handle, const struct frame_
 void stage_input_forget(struct shard *s, uint32_t handle)
 {
     struct desk_session *ds = desk_session(&s->desk, handle);
+    if (ds->assembly)
+        s->assembling -= ds->assembly_total;
     buffers_give(&s->buffers, ds->assembly, ds->assembly_total);
     ds->assembly = NULL;
 }
@@ -181,6 +184,17 @@ static bool stage_input_evict(struct shard *s)
     return true;
 }
 
+/* Memory for a request in fragments. A quarter of all stays for answers, however many requests never end. */
+static uint8_t *stage_input_memory(struct shard *s, uint32_t size)
+{
+    if (s->assembling + size > s->buffers.max / 4 * 3)
+        return NULL;
+    uint8_t *bytes = buffers_take(&s->buffers, size);
+    if (bytes)
+        s->assembling += size;
+    return bytes;
+}
+
 /* The assembly that this piece belongs to; NULL: drop it. */
 static struct desk_session *stage_input_assembly(struct shard *s, const struct session *session,
                                                  const struct frame_fragment *piece)
@@ -192,7 +206,7 @@ static struct desk_session *stage_input_assembly(struct shard *s, const struct s
         return NULL;
     stage_input_forget(s, session->handle);
     do
-        ds->assembly = buffers_take(&s->buffers, piece->total);
+        ds->assembly = stage_input_memory(s, piece->total);
     while (!ds->assembly && stage_input_evict(s));
     if (!ds->assembly) {
         if (!stage_input_port(s)->datagrams) /* it would never come again by itself on this connection */
@@ -211,6 +225,7 @@ static bool stage_input_whole(struct shard *s, struct session *session, struct d
     uint8_t *bytes = ds->assembly;
     enum leat_status status = frame_op_decode(&op, bytes, ds->assembly_total);
     ds->assembly = NULL; /* from here on it is the request's */
+    s->assembling -= ds->assembly_total;
     if (status != LEAT_OK || op.number != ds->assembly_number) {
         buffers_give(&s->buffers, bytes, ds->assembly_total);
         stage_input_bad(s);

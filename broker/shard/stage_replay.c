@@ -127,7 +127,7 @@ static enum leat_status stage_replay_block(struct shard *s, const struct journal
         enum leat_status status = fact_decode(&f, block->payload + at, block->payload_size - at, lsn, false);
         if (status != LEAT_OK) {
             snprintf(error, 256, "fact %u of block %llu: %s", i, (unsigned long long)block->number,
-                     status_text((int)status));
+                     status_text(status));
             return status;
         }
         f.place = block->payload_place + at;

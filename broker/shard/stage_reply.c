@@ -253,6 +253,37 @@ static const struct session *stage_reply_session(const struct shard *s, uint32_t
     return slab_at(&s->sessions.sessions, index / s->desk.window_max);
 }
 
+static uint32_t stage_reply_room(const struct shard *s)
+{
+    uint32_t room = 0;
+    for (unsigned i = 0; i < s->transport_count; i++)
+        room += s->transports[i]->room;
+    return room;
+}
+
+bool stage_reply_stand(const struct shard *s)
+{
+    return s->desk.sending_count == 0 ||
+           (s->sending_tried >= s->desk.sending_count && s->sending_room == stage_reply_room(s));
+}
+
+/* Some of those that found no room, in turn. */
+static unsigned stage_reply_again(struct shard *s)
+{
+    unsigned n = 0;
+    uint32_t room = stage_reply_room(s);
+    if (s->sending_room != room)
+        s->sending_tried = 0;
+    s->sending_room = room;
+    uint32_t tries = s->desk.sending_count < REPLY_TRIES ? s->desk.sending_count : REPLY_TRIES;
+    for (; tries > 0 && s->desk.sending.first != 0; tries--, s->sending_tried++) {
+        uint32_t index = desk_list_first(&s->desk.sending);
+        desk_settle(&s->desk, index, DESK_IDLE);
+        n += stage_reply_try(s, stage_reply_session(s, index), index);
+    }
+    return n;
+}
+
 unsigned stage_reply_release(struct shard *s)
 {
     unsigned n = 0;
@@ -269,12 +300,7 @@ unsigned stage_reply_release(struct shard *s)
             n += stage_reply_try(s, stage_reply_session(s, index), index);
         }
     }
-    uint32_t tries = s->desk.sending_count < REPLY_TRIES ? s->desk.sending_count : REPLY_TRIES;
-    for (; tries > 0 && s->desk.sending.first != 0; tries--) {
-        uint32_t index = desk_list_first(&s->desk.sending);
-        desk_settle(&s->desk, index, DESK_IDLE);
-        n += stage_reply_try(s, stage_reply_session(s, index), index);
-    }
+    n += stage_reply_again(s);
     stage_session_release(s);
     return n;
 }

@@ -29,7 +29,7 @@ static void stage_request_commit(struct shard *s, struct fact *f, uint8_t *room,
 {
     fact_encode(room, f);
     replica_commit(s->replica, fact_size(f), waited, s->boot_now);
-    if (waited)
+    if (waited || f->kind == FACT_MOVED) /* takes and peeks wait for a move */
         s->waited = lsn_block(f->lsn);
     if (!stage_request_engine(f->kind))
         return;
@@ -189,6 +189,8 @@ static int stage_request_note_refused(struct shard *s, struct session *session, 
     if (b->refused > 0 && b->refused_status != status)
         return ENTRY_CUT; /* no space even for a note: the rest is asked for again */
     session_note(session, b->r.number, b->r.op, b->entry, status, 0, LSN_NONE, 0);
+    if (status == LEAT_NO_QUEUE)
+        b->block = s->waited; /* it may tell of a drop */
     b->refused++;
     b->refused_status = (uint8_t)status;
     s->counters.refused++;

@@ -68,10 +68,22 @@ void stage_session_release(struct shard *s)
     }
 }
 
+/* An answer of which a part is on the old connection would go on in the middle on a new one: it is given up, and the
+ * client asks for it there. */
+static void stage_session_unsent(struct shard *s, const struct session *session)
+{
+    for (uint32_t i = 0; i < session->window; i++) {
+        uint32_t index = desk_index(&s->desk, session->handle, i, session->window);
+        if (desk_place(&s->desk, index)->state == DESK_SENDING)
+            stage_reply_drop(s, index);
+    }
+}
+
 /* The connection has gone, or another one has taken its place. */
 static void stage_session_detach(struct shard *s, struct session *session)
 {
     stage_take_away(s, session);
+    stage_session_unsent(s, session);
     stage_input_forget(s, session->handle);
     desk_detach(&s->desk, session->handle, s->log_now);
 }
@@ -104,6 +116,20 @@ static enum leat_status stage_session_new(struct shard *s, const struct request 
     return LEAT_OK;
 }
 
+/* Requests that the client has the answers of, by what it says, are given up, whatever they wait for: their answers
+ * would go to nobody, and the session may have forgotten them. */
+static void stage_session_answered(struct shard *s, const struct session *session, uint64_t oldest)
+{
+    for (uint32_t i = 0; i < session->window; i++) {
+        uint32_t index = desk_index(&s->desk, session->handle, i, session->window);
+        const struct desk_place *p = desk_place(&s->desk, index);
+        if (p->state == DESK_IDLE || (p->number >= oldest && session_arrive(session, p->number) != SESSION_OLD))
+            continue;
+        mark(request_given_up_by_resume);
+        stage_reply_drop(s, index);
+    }
+}
+
 static enum leat_status stage_session_resume(struct shard *s, const struct request_hello *h, struct session **out)
 {
     struct session *session = session_write(&s->sessions, h->session);
@@ -116,6 +142,7 @@ static enum leat_status stage_session_resume(struct shard *s, const struct reque
     if (desk_session(&s->desk, session->handle)->attached)
         mark(session_moved);
     stage_session_detach(s, session);
+    stage_session_answered(s, session, h->oldest);
     *out = session;
     return LEAT_OK;
 }

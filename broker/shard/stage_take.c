@@ -84,7 +84,8 @@ void stage_take_want(struct shard *s, uint32_t queue)
 static void stage_take_finish(struct shard *s, struct session *session, uint64_t number, enum leat_status status)
 {
     session_finish(session, number, status);
-    stage_reply_ready(s, session, number, session_kept(session, number)->reveals);
+    uint64_t reveals = session_kept(session, number)->reveals;
+    stage_reply_ready(s, session, number, status == LEAT_NO_QUEUE ? s->waited : reveals); /* it may tell of a drop */
 }
 
 static void stage_take_tell_parked(struct shard *s, const struct session *session, uint64_t number)
@@ -128,6 +129,8 @@ bool stage_take_run(struct shard *s)
     if (status == LEAT_OVERLOADED && l.entry == 0)
         return false;
     b->running = false;
+    buffers_give(&s->buffers, b->owned, b->owned_size);
+    b->owned = NULL;
     if (status == LEAT_EMPTY && l.entry == 0 && b->r.wait.ns > 0 && !s->stopping) {
         stage_take_park(s, session, &b->r);
         return true;

@@ -73,6 +73,7 @@ struct shard {
     struct desk desk;
     struct leases leases;
     struct buffers buffers;
+    uint64_t assembling; /* of them: requests that come in fragments */
     struct replica *replica;
     struct journal *journal; /* the replica's */
     uint8_t entropy[32];
@@ -110,6 +111,8 @@ struct shard {
 
     uint8_t *scratch;              /* STAGE_OP_MAX bytes: one whole answer */
     struct draw_message *messages; /* BATCH_MAX */
+    uint32_t sending_room;         /* sum of the ports' `room` that the answers without room were tried with ... */
+    uint32_t sending_tried;        /* ... in vain, so many, one after the other */
     bool stopping, stop_image;
     struct shard_counters counters;
 };
@@ -154,6 +157,8 @@ unsigned stage_time_run(struct shard *s);
 /* stage_reply_ready: the answer to this request is complete and may leave when `block` is durable (0: now). */
 void stage_reply_ready(struct shard *s, struct session *session, uint64_t number, uint64_t block);
 unsigned stage_reply_release(struct shard *s);
+/* stage_reply_stand: every answer without room has been tried since there may have been some. */
+bool stage_reply_stand(const struct shard *s);
 /* stage_reply_status: a small answer that nobody keeps; lost if there is no room. */
 void stage_reply_status(struct shard *s, uint8_t transport, uint32_t peer, uint32_t handle, uint8_t op, uint64_t number,
                         enum leat_status status);

@@ -8,8 +8,8 @@
  * Memory: packet bytes belong to the transport and stay valid until done(); the shard decodes in place and never writes
  * to them. Hostile peers may change shared memory at any time: a transport whose buffers a peer can still write must
  * copy first. Failure: reserve() gives NULL when there is no room for this peer now; the shard keeps the reply and asks
- * again later. A transport bounds what it queues for one peer. Thread: every function is called on the shard's thread,
- * and none of them blocks. */
+ * again later, at the latest when `room` has changed. A transport bounds what it queues for one peer. Thread: every
+ * function is called on the shard's thread, and none of them blocks. */
 #ifndef LEAT_SHARD_TRANSPORT_H
 #define LEAT_SHARD_TRANSPORT_H
 
@@ -59,6 +59,7 @@ struct transport {
     const struct transport_ops *ops;
     uint32_t
         frame_max; /* the largest frame that one reserve() can carry: FRAME_MAX on streams, a datagram's payload else */
+    uint32_t room; /* one more whenever somebody for whom reserve() had no room may have some now */
     uint8_t frame_flags; /* FRAME_CRC where frames need their own checksum */
     bool datagrams;      /* frames may be lost, repeated and reordered */
 };

@@ -4,8 +4,8 @@
 #ifndef LEAT_CLI_COMMANDS_H
 #define LEAT_CLI_COMMANDS_H
 
-#include "leat.h"
 #include "arguments.h"
+#include "leat.h"
 #include "report.h"
 
 #define COMMAND(function, name, wanted, min, max, options, summary, details) int function(const struct arguments *a);

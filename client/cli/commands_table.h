@@ -29,7 +29,7 @@ COMMAND(
     "\"body_base64\" when the body is not UTF-8 text. Defaults: -n 1, --wait 0, the queue's lease.\n"
     "Exit code 1 and `empty` when there was none.")
 COMMAND(cmd_peek, "peek", "QUEUE", 1, 1, O(NUMBER) | O(RAW) | O(JSON), "look at the next messages without taking them",
-        "As take prints them, with the id in the place of the receipt.")
+        "As take prints them, but ID, a tab, STATE (ready, leased, delayed or dead), a tab, the body.")
 COMMAND(cmd_receipts_ack, "ack", "QUEUE RECEIPT...|-", 2, 1000, 0, "finish taken messages",
         "With -, receipts are the first words of the lines on standard input: leat take q -n 100 | leat ack q -")
 COMMAND(cmd_receipts_nack, "nack", "QUEUE RECEIPT...|-", 2, 1000, O(DELAY), "give taken messages back", "")

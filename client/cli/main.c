@@ -114,6 +114,12 @@ static int run(const struct command *c, struct arguments *a)
     return c->run(a);
 }
 
+/* An option before the command whose value is the next word. */
+static bool takes_value(const char *word)
+{
+    return !strcmp(word, "-s") || !strcmp(word, "--server") || !strcmp(word, "--timeout");
+}
+
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of a write, told as such */
@@ -127,10 +133,11 @@ int main(int argc, char **argv)
         printf("leat " LEAT_VERSION "\n");
         return report_flush(EXIT_DONE);
     }
-    while (at + 1 < argc && (!strcmp(argv[at], "-s") || !strcmp(argv[at], "--server"))) {
-        a.given |= O(SERVER);
-        a.text[OPTION_SERVER] = argv[at + 1];
-        at += 2;
+    while (at < argc && argv[at][0] == '-' && strcmp(argv[at], "--help") && strcmp(argv[at], "-h")) {
+        int n = takes_value(argv[at]) && at + 1 < argc ? 2 : 1;
+        if (!arguments_read(&a, words, n, argv + at, EVERYWHERE, why))
+            return report_usage("%s (leat --help)", why);
+        at += n;
     }
     if (at >= argc || !strcmp(argv[at], "--help") || !strcmp(argv[at], "-h") || !strcmp(argv[at], "help")) {
         help_all(at >= argc ? stderr : stdout);

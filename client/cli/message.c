@@ -57,15 +57,20 @@ static void add_body(json_t *o, const struct leat_message *m)
     free(base64);
 }
 
-static void print_json(const struct leat_message *m, bool peeked)
+static const char *state(const struct leat_message *m)
 {
     static const char *const states[] = {
-        "", [LEAT_READY] = "ready", [LEAT_LEASED] = "leased", [LEAT_DELAYED] = "delayed", [LEAT_DEAD] = "dead"};
+        [LEAT_READY] = "ready", [LEAT_LEASED] = "leased", [LEAT_DELAYED] = "delayed", [LEAT_DEAD] = "dead"};
+    return m->state >= LEAT_READY && m->state <= LEAT_DEAD ? states[m->state] : "unknown";
+}
+
+static void print_json(const struct leat_message *m, bool peeked)
+{
     char receipt[LEAT_RECEIPT_TEXT];
     json_t *o = json_object();
     json_object_set_new(o, "id", json_string(m->id));
-    if (peeked && m->state > 0 && m->state <= LEAT_DEAD)
-        json_object_set_new(o, "state", json_string(states[m->state]));
+    if (peeked)
+        json_object_set_new(o, "state", json_string(state(m)));
     if (!peeked) {
         leat_receipt_text(&m->receipt, receipt);
         json_object_set_new(o, "receipt", json_string(receipt));
@@ -93,7 +98,10 @@ void message_print(enum message_form form, const struct leat_message *m, bool pe
     }
     char receipt[LEAT_RECEIPT_TEXT];
     leat_receipt_text(&m->receipt, receipt);
-    printf("%s\t", peeked ? m->id : receipt);
+    if (peeked)
+        printf("%s\t%s\t", m->id, state(m));
+    else
+        printf("%s\t", receipt);
     print_escaped(m->body, m->body_size);
     putchar('\n');
 }

@@ -4,8 +4,8 @@
 #ifndef LEAT_CLI_MESSAGE_H
 #define LEAT_CLI_MESSAGE_H
 
-#include "leat.h"
 #include "arguments.h"
+#include "leat.h"
 
 enum message_form { MESSAGE_LINE, MESSAGE_JSON, MESSAGE_RAW };
 

@@ -34,7 +34,7 @@ int report_status(enum leat_status status, const char *sentence)
     return report_code(status);
 }
 
-static void line(const char *name, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void line(const char *name, const char *format, va_list args)
 {
     char text[512];
     vsnprintf(text, sizeof text, format, args);

@@ -153,7 +153,7 @@ static int broker(int pipe, int unused)
     }
     struct local_port *port = local_open(path, &status, why, sizeof why);
     if (!port) {
-        printf("# %s: %s\n", status_name((int)status), why);
+        printf("# %s: %s\n", status_name(status), why);
         return 6;
     }
     struct transport *t = local_transport(port);

@@ -248,7 +248,7 @@ static void segments(void)
 
 static void manifests(void)
 {
-    static struct manifest m = {.cluster = 7, .oldest_hash = 5, .epoch = 1, .blob_size = 8, .segments = 3};
+    static struct manifest m = {.cluster = 7, .tail_hash = 5, .epoch = 1, .blob_size = 8, .segments = 3};
     static const char *names[] = {"new", "older_second", "newer_second"};
     memcpy(m.blob, "identity", 8);
     for (uint32_t i = 0; i < 3; i++)

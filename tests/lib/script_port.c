@@ -148,6 +148,7 @@ bool script_port_pop(struct script_port *p, uint32_t peer, struct frame *frame)
 void script_port_set_room(struct script_port *p, uint32_t frames)
 {
     p->room = frames;
+    p->transport.room++;
 }
 
 bool script_port_hung_up(const struct script_port *p, uint32_t peer)

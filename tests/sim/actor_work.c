@@ -58,7 +58,7 @@ static bool ask(struct actor *a, const struct client_op *op, const struct call *
     enum leat_status status = client_submit(a->client, op, slot);
     const char *name = c->op >= OP_PUT ? a->w->history.queues[c->queue].name.text : op->request.name.text;
     world_trace(a->w, "c%u %s %s x%u%s%s", a->number, frame_op_name(c->op), name, c->count,
-                status == LEAT_OK ? "" : ": ", status == LEAT_OK ? "" : status_name((int)status));
+                status == LEAT_OK ? "" : ": ", status == LEAT_OK ? "" : status_name(status));
     a->w->operations += c->count ? c->count : 1;
     if (status != LEAT_OK)
         return false;
@@ -458,7 +458,7 @@ void actor_work_result(struct actor *a, const struct client_result *r)
     struct call *c = &a->call[r->user];
     must(r->user < ACTOR_CALLS && c->open);
     c->open = false;
-    world_trace(a->w, "c%u < %s %s", a->number, frame_op_name(c->op), status_name((int)r->status));
+    world_trace(a->w, "c%u < %s %s", a->number, frame_op_name(c->op), status_name(r->status));
     switch (c->op) {
     case OP_PUT:
         return put_result(a, c, r);

@@ -181,11 +181,11 @@ static void start(struct broker *b)
         shard_close(b->shard);
         b->shard = NULL;
     }
-    world_trace(w, "broker does not start: %s (%s)", status_name((int)status), error);
+    world_trace(w, "broker does not start: %s (%s)", status_name(status), error);
     bool excused = fake_disk_dead(b->disk) || (status == LEAT_NO_SPACE && w->phase == PHASE_SAFETY) ||
                    (status == LEAT_DISK_ERROR && b->failing);
     if (!excused)
-        return history_fail(&w->history, "S2: the broker does not start: %s (%s)", status_name((int)status), error);
+        return history_fail(&w->history, "S2: the broker does not start: %s (%s)", status_name(status), error);
     mark(sim_crash_in_recovery);
     if (fake_disk_dead(b->disk) || b->failing)
         fake_disk_crash(b->disk);

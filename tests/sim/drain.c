@@ -95,7 +95,7 @@ static void refused(struct drain *d, enum leat_status status)
         shard_count(w->broker.shard, &c);
     history_fail(
         &w->history, "L3: takes are answered %s for ever (%llu segments, %llu free, %llu bytes of disk, %llu blocks)",
-        status_name((int)status), (unsigned long long)c.journal.segments, (unsigned long long)c.journal.free_segments,
+        status_name(status), (unsigned long long)c.journal.segments, (unsigned long long)c.journal.free_segments,
         (unsigned long long)c.journal.disk_bytes, (unsigned long long)c.appended);
 }
 

@@ -115,7 +115,7 @@ struct event {
     bool again;
     uint32_t index, queue;
     uint32_t take; /* delivered: to which take */
-    uint32_t put; /* delivered and shown: what the body says now, HISTORY_NONE: no put of ours has this body */
+    uint32_t put;  /* delivered and shown: what the body says now, HISTORY_NONE: no put of ours has this body */
     struct stamp now;
 };
 

@@ -48,7 +48,7 @@ void world_status(struct world *w, uint32_t actor, uint8_t op, uint32_t queue, e
     for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++)
         if (status == never[i])
             history_fail(&w->history, "c%u asked for %s and was told %s", actor, frame_op_name(op),
-                         status_name((int)status));
+                         status_name(status));
 }
 
 void world_open(struct world *w)
@@ -263,8 +263,8 @@ bool world_run(struct world *w, const struct world_options *o)
         if (w->phase != PHASE_SAFETY && w->now > w->deadline)
             late(w);
         if (w->stats.events > EVENTS_MAX)
-            history_fail(h, "L5: %u events and no end: %u packets, actors ran %u times, the broker %u times", EVENTS_MAX,
-                         w->kinds[ENTRY_PACKET], w->kinds[ENTRY_ACTOR], w->kinds[ENTRY_BROKER]);
+            history_fail(h, "L5: %u events and no end: %u packets, actors ran %u times, the broker %u times",
+                         EVENTS_MAX, w->kinds[ENTRY_PACKET], w->kinds[ENTRY_ACTOR], w->kinds[ENTRY_BROKER]);
     }
     if (!over && !h->failed)
         history_fail(h, "L5: nothing more happens");

@@ -55,7 +55,7 @@ struct world_options {
     uint64_t seed;
     uint32_t operations;      /* 0: as drawn */
     uint32_t allowed, forced; /* faults */
-    bool trace, wire; /* print what happens; every packet, too */
+    bool trace, wire;         /* print what happens; every packet, too */
 };
 /* world_run: a whole seed; w->hash and w->stats tell of it. */
 bool world_run(struct world *w, const struct world_options *o);

@@ -43,7 +43,7 @@ static void open_or_fail(struct log_rig *r, uint64_t seed, uint64_t point)
     enum leat_status status = log_rig_open(r);
     if (status != LEAT_OK)
         fail_msg("seed %llu, power cut after event %llu: %s: %s", (unsigned long long)seed, (unsigned long long)point,
-                 status_name((int)status), r->error);
+                 status_name(status), r->error);
     if (!log_rig_check_bodies(r))
         fail_msg("seed %llu, power cut after event %llu: %s", (unsigned long long)seed, (unsigned long long)point,
                  r->error);
@@ -57,7 +57,7 @@ static void recover_and_go_on(struct log_rig *r, uint64_t seed, uint64_t point)
         enum leat_status status = log_rig_open(r);
         if (status != LEAT_OK && !fake_disk_dead(r->disk))
             fail_msg("seed %llu, event %llu, recovery: %s: %s", (unsigned long long)seed, (unsigned long long)point,
-                     status_name((int)status), r->error);
+                     status_name(status), r->error);
         log_rig_end(r, true);
     }
     open_or_fail(r, seed, point);

@@ -35,7 +35,7 @@ static struct name name_of(int q)
 
 static void answer(struct world *w, enum leat_status got, enum leat_status expected)
 {
-    assert_string_equal(status_name((int)got), status_name((int)expected));
+    assert_string_equal(status_name(got), status_name(expected));
     w->answers[got]++;
 }
 

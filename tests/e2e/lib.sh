@@ -1,0 +1,98 @@
+# lib.sh - what the tests on the real binaries share: counting, brokers, and leaving nothing behind. Sourced by bash.
+#
+#   . tests/e2e/lib.sh NAME       sets B, T (a private, empty directory under B); installs the clean-up
+#   is NAME COMMAND...            one check; the last that the broker said is shown by finish when one failed
+#   skip NAME WHY
+#   broker ARGUMENT...            a broker in the background until it says "leatd ready": $pid $tcp $address; again
+#                                 later it listens on the same port. False: it has ended or was silent for a minute
+#   broker_ends SIGNAL            and what it returned is in $code
+#   background COMMAND...         a process that ends with us: $!; its output goes to a file of its own
+#   finish                        prints "N passed, N failed[, N skipped]"
+#
+# Nothing sleeps in place of an event: a start is over when its line has been read, an end when wait returns, progress
+# when a line has come.
+B=${B:-build}
+T=$B/e2e/$1
+LEATD=${LEATD:-$B/leatd}
+passed=0 failed=0 skipped=0 pid='' tcp='' others='' mounts=''
+rm -rf "$T"
+mkdir -p "$T" || exit 1
+# A small log: quick to make and to read again. Options that a test gives come behind and win.
+SMALL=(--http none --local none --segment-size 4M --block-max 1M --body-max 64K --hot-max 16M --disk-max 1G --buffer-max 16M)
+
+tidy_up() {
+    trap - EXIT INT TERM
+    [ -n "$pid" ] && kill -KILL "$pid" 2>/dev/null
+    for p in $others; do kill -KILL "$p" 2>/dev/null; done
+    wait 2>/dev/null
+    for m in $mounts; do unmount "$m" || umount -l "$m"; done 2>/dev/null
+    [ "$failed" -eq 0 ] && [ -z "$KEEP" ] && rm -rf "$T"
+    return 0
+}
+trap tidy_up EXIT
+trap 'exit 1' INT TERM
+
+is() {
+    local name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name ($*)"
+        return 1
+    fi
+}
+skip() { skipped=$((skipped + 1)); echo "SKIPPED $1: $2"; }
+finish() {
+    [ "$failed" -eq 0 ] || tail -n 20 "$T/broker.err" 2>/dev/null
+    if [ "$skipped" -gt 0 ]; then
+        echo "$passed passed, $failed failed, $skipped skipped"
+    else
+        echo "$passed passed, $failed failed"
+    fi
+    [ "$failed" -eq 0 ]
+    exit
+}
+
+broker() {
+    local line=''
+    exec 7< <(exec ${WRAP:-} "$LEATD" --listen "127.0.0.1:${tcp:-0}" "$@" 2>>"$T/broker.err")
+    pid=$!
+    while IFS= read -r -t 60 line <&7; do
+        echo "$line" >>"$T/broker.err"
+        case $line in "leatd: tcp "*) tcp=${line##*:} address=tcp://127.0.0.1:$tcp ;; esac
+        [ "$line" = "leatd ready" ] && break
+    done
+    [ "$line" = "leatd ready" ]
+}
+broker_ends() {
+    [ -n "$pid" ] || return 1
+    [ -n "$1" ] && kill "-$1" "$pid"
+    wait "$pid" 2>/dev/null
+    code=$?
+    pid=''
+    exec 7<&-
+}
+
+background() {
+    "$@" &
+    others="$others $!"
+}
+# until_lines FILE N [SECONDS]: waits until the file has so many lines; false when that takes too long.
+until_lines() {
+    local end=$((SECONDS + ${3:-60}))
+    while [ "$(wc -l <"$1")" -lt "$2" ]; do
+        [ $SECONDS -ge $end ] && return 1
+        read -r -t 0.02 <>"$T/never" || :
+    done
+}
+# unmount DIRECTORY: the kernel lets go of a dead process's io_uring files a moment after it has ended.
+unmount() {
+    local end=$((SECONDS + 30))
+    until umount "$1" 2>/dev/null; do
+        [ $SECONDS -ge $end ] && umount "$1" && return 1
+        read -r -t 0.01 <>"$T/never" || :
+    done
+}
+mkfifo "$T/never"

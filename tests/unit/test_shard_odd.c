@@ -1,0 +1,268 @@
+/* test_shard_odd.c - the shard and what clients do that nobody expects: late hellos, moves in the middle of an answer,
+ * requests in pieces that need none, windows that shrink. */
+#include "shard_stage.h"
+
+static void hello_from(uint32_t peer, uint64_t oldest, uint64_t answered)
+{
+    struct request r = {.op = OP_HELLO,
+                        .number = 78,
+                        .hello = {.version_min = 1,
+                                  .version_max = 1,
+                                  .session = stage->session,
+                                  .secret = stage->secret,
+                                  .oldest = oldest,
+                                  .answered = answered,
+                                  .window = 8}};
+    uint8_t frame[FRAME_HEADER + REQUEST_FIXED_MAX];
+    frame_begin(frame, 0, 0);
+    uint32_t size = FRAME_HEADER + request_encode(frame + FRAME_HEADER, &r);
+    frame_end(frame, size);
+    script_port_push(stage->port, peer, frame, size);
+}
+
+TEST(shard_odd, a_resume_that_has_gone_past_a_parked_take_gives_it_up)
+{
+    begin();
+    uint64_t take = ++stage->number;
+    send_take(take, 1, duration_ms(50));
+    pass(duration_ms(1));
+    assert_int_equal(answer(NULL), LEAT_PARKED);
+    hello_from(PEER, take + 8, 1); /* the same slot of the window, and answered */
+    pass(duration_ms(100));        /* the wait ends */
+    welcome();
+    struct shard_counters counters;
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.parked, 0);
+    end();
+}
+
+TEST(shard_odd, a_resume_that_has_gone_past_a_held_answer_gives_it_up)
+{
+    begin();
+    uint64_t put = ++stage->number;
+    send_put(put, "held", 1, (struct duration){0});
+    hello_from(PEER, put + 8, 1);
+    pass(duration_ms(20));
+    welcome();
+    send_put(put + 9, "on", 1, (struct duration){0});
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1);
+    end();
+}
+
+/* The pieces of one answer to `peer`, from the first on; how many bytes came. */
+static uint32_t gather(uint32_t peer)
+{
+    struct frame f;
+    struct frame_fragment piece;
+    uint32_t have = 0;
+    while (script_port_pop(stage->port, peer, &f)) {
+        if (!(f.flags & FRAME_FRAGMENT))
+            continue;
+        assert_int_equal(frame_fragment_decode(&piece, &f), LEAT_OK);
+        assert_int_equal(piece.offset, have);
+        have += piece.piece_size;
+        if (have == piece.total)
+            return have;
+    }
+    return 0;
+}
+
+TEST(shard_odd, an_answer_half_sent_starts_anew_on_the_next_connection)
+{
+    begin();
+    char *body = malloc(300001);
+    memset(body, 'x', 300000);
+    body[300000] = 0;
+    send_put(++stage->number, body, 1, (struct duration){0});
+    pass(duration_ms(10));
+    expect_run(LEAT_OK, 1);
+    uint64_t take = ++stage->number;
+    send_take(take, 1, (struct duration){0});
+    script_port_set_room(stage->port, 2);
+    pass(duration_ms(10));
+    script_port_set_room(stage->port, UINT32_MAX);
+    hello_from(PEER + 1, take, 0); /* before the old connection is known to be gone */
+    struct request r = {.op = OP_TAKE, .number = take, .queue = queue, .max = 1};
+    uint8_t frame[FRAME_HEADER + REQUEST_FIXED_MAX];
+    frame_begin(frame, 0, stage->session);
+    uint32_t size = FRAME_HEADER + request_encode(frame + FRAME_HEADER, &r);
+    frame_end(frame, size);
+    script_port_push(stage->port, PEER + 1, frame, size);
+    pass(duration_ms(10));
+    assert_true(gather(PEER + 1) > 300000);
+    free(body);
+    end();
+}
+
+TEST(shard_odd, a_take_in_pieces_gives_its_memory_back)
+{
+    begin();
+    struct shard_counters before, after;
+    shard_count(stage->shard, &before);
+    for (unsigned i = 0; i < 3; i++) {
+        uint8_t piece[FRAME_FRAGMENT_HEADER + 128];
+        struct request r = {.op = OP_TAKE, .number = ++stage->number, .queue = queue, .max = 1};
+        uint32_t size = request_encode(piece + FRAME_FRAGMENT_HEADER, &r);
+        frame_fragment_encode(piece, r.number, 0, size);
+        send_frame(FRAME_FRAGMENT, piece, FRAME_FRAGMENT_HEADER + size);
+        pass(duration_ms(1));
+        assert_int_equal(answer(NULL), LEAT_EMPTY);
+    }
+    shard_count(stage->shard, &after);
+    assert_int_equal(after.buffer_bytes, before.buffer_bytes);
+    end();
+}
+
+TEST(shard_odd, a_window_smaller_than_that_of_sessions_in_the_log_is_refused)
+{
+    begin();
+    stop();
+    struct shard_config c;
+    config_small(&c);
+    c.window = 8;
+    struct shard_start at = {.boot = stage->now, .boot_id = "one boot"};
+    char error[256] = "";
+    assert_int_equal(shard_open(&stage->shard, &c, stage->disk, &at, error), LEAT_BAD_VALUE);
+    assert_non_null(strstr(error, "window"));
+    start();
+    end();
+}
+
+static void drop(uint64_t number, const char *name)
+{
+    struct request r = {.op = OP_QUEUE_DROP, .number = number};
+    must(name_set(&r.name, name, strlen(name)));
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+}
+
+TEST(shard_odd, nobody_hears_of_a_drop_that_is_not_durable)
+{
+    begin();
+    send_take(++stage->number, 1, duration_s(20));
+    pass(duration_ms(20));
+    assert_int_equal(answer(NULL), LEAT_PARKED);
+    drop(++stage->number, "mail");
+    send_take(++stage->number, 1, (struct duration){0});
+    send_put(++stage->number, "late", 1, (struct duration){0});
+    shard_step(stage->shard, stage->now);
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    pass(duration_ms(10));
+    assert_int_equal(answer(NULL), LEAT_NO_QUEUE);
+    assert_int_equal(answer(NULL), LEAT_OK);
+    assert_int_equal(answer(NULL), LEAT_NO_QUEUE);
+    expect_run(LEAT_NO_QUEUE, 1);
+    end();
+}
+
+TEST(shard_odd, nobody_sees_a_move_that_is_not_durable)
+{
+    begin();
+    create("dead", (struct queue_attributes){0});
+    struct queue_ref dead = queue;
+    struct queue_attributes once = {.max_attempts = 1, .lease = duration_ms(40)};
+    must(name_set(&once.dead_letter, "dead", 4));
+    create("once", once);
+    send_put(++stage->number, "poison", 1, (struct duration){0});
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1);
+    send_take(++stage->number, 1, (struct duration){0});
+    pass(duration_ms(30));
+    expect_message("poison");
+    while (engine_queue_at(shard_engine(stage->shard), dead.number)->counters.ready == 0) {
+        stage->now.ns += 1000000;
+        fake_disk_step(stage->disk, stage->now);
+        shard_step(stage->shard, stage->now);
+    }
+    struct request r = {.op = OP_PEEK, .number = ++stage->number, .queue = dead, .max = 1};
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+    shard_step(stage->shard, stage->now);
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    pass(duration_ms(20));
+    assert_int_equal(answer(NULL), LEAT_OK);
+    end();
+}
+
+static void stat_mail(uint64_t number)
+{
+    struct request r = {.op = OP_QUEUE_STAT, .number = number};
+    must(name_set(&r.name, "mail", 4));
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+}
+
+static void steps(unsigned n)
+{
+    while (n-- > 0)
+        shard_step(stage->shard, stage->now);
+}
+
+TEST(shard_odd, nobody_sleeps_before_every_answer_without_room_was_tried)
+{
+    begin();
+    uint32_t sessions[12];
+    for (unsigned i = 0; i < 12; i++) {
+        stage->session = 0;
+        struct request r = {.op = OP_HELLO, .hello = {1, 1, .secret = 100 + i, .window = 8}};
+        stage->op_size = request_encode(stage->op, &r);
+        send_op();
+        pass(duration_ms(10));
+        welcome();
+        sessions[i] = stage->session;
+    }
+    script_port_set_room(stage->port, 0);
+    for (unsigned i = 0; i < 12; i++) {
+        stage->session = sessions[i];
+        for (uint64_t number = 1; number <= 8; number++)
+            stat_mail(number);
+    }
+    pass(duration_ms(1));
+    steps(8); /* all 96 are known to have no room */
+    assert_true(shard_arm(stage->shard));
+    script_port_set_room(stage->port, UINT32_MAX);
+    shard_disarm(stage->shard);
+    assert_false(shard_arm(stage->shard)); /* there may be room now */
+    script_port_set_room(stage->port, 0);
+    steps(1);
+    assert_false(shard_arm(stage->shard)); /* 64 were tried */
+    steps(1);
+    assert_true(shard_arm(stage->shard));
+    end();
+}
+
+TEST(shard_odd, requests_that_never_end_leave_memory_for_answers)
+{
+    begin();
+    uint32_t first = stage->session;
+    for (unsigned i = 0; i < 4; i++) {
+        stage->session = 0;
+        struct request r = {.op = OP_HELLO, .hello = {1, 1, .secret = 100 + i, .window = 8}};
+        stage->op_size = request_encode(stage->op, &r);
+        send_op();
+        pass(duration_ms(10));
+        welcome();
+        uint8_t piece[FRAME_FRAGMENT_HEADER + 8] = {0};
+        frame_fragment_encode(piece, 1, 0, 2 << 20);
+        send_frame(FRAME_FRAGMENT, piece, sizeof piece);
+    }
+    stage->session = first;
+    stat_mail(++stage->number);
+    pass(duration_ms(10));
+    assert_int_equal(answer(NULL), LEAT_OK);
+    end();
+}
+
+TEST(shard_odd, a_hello_in_pieces_is_no_request)
+{
+    begin();
+    uint8_t piece[FRAME_FRAGMENT_HEADER + 128];
+    struct request r = {.op = OP_HELLO, .number = ++stage->number, .hello = {1, 1, .window = 8}};
+    uint32_t size = request_encode(piece + FRAME_FRAGMENT_HEADER, &r);
+    frame_fragment_encode(piece, r.number, 0, size);
+    send_frame(FRAME_FRAGMENT, piece, FRAME_FRAGMENT_HEADER + size);
+    pass(duration_ms(1));
+    assert_int_equal(answer(NULL), LEAT_BAD_OP);
+    end();
+}
