@@ -146,7 +146,7 @@ static bool try_rotten(struct broker *b, const struct shard_start *s)
     struct shard *shard;
     enum leat_status status = shard_open(&shard, &w->draw.broker, b->disk, s, error);
     world_trace(w, "broker meets rot in block %llu (%s, byte %llu): %s (%s)", (unsigned long long)rot.block, rot.file,
-                (unsigned long long)rot.offset, status_name((int)status), error);
+                (unsigned long long)rot.offset, status_name(status), error);
     if (status == LEAT_OK)
         shard_close(shard);
     fake_disk_kill(b->disk);
@@ -155,7 +155,7 @@ static bool try_rotten(struct broker *b, const struct shard_start *s)
         return false;
     if (status != LEAT_CORRUPT)
         history_fail(&w->history, "P2: block %llu is rotten at byte %llu of %s, and the broker says %s",
-                     (unsigned long long)rot.block, (unsigned long long)rot.offset, rot.file, status_name((int)status));
+                     (unsigned long long)rot.block, (unsigned long long)rot.offset, rot.file, status_name(status));
     return status != LEAT_CORRUPT;
 }
 
