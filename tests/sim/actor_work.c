@@ -152,6 +152,9 @@ static void put_result(struct actor *a, const struct call *c, const struct clien
                          : status == LEAT_UNKNOWN_OUTCOME ? OUTCOME_UNKNOWN
                                                           : OUTCOME_FAIL;
         history_put_done(&a->w->history, c->first + i, o, status, &id, world_stamp(a->w));
+        const struct seen_put *p = &a->w->history.puts[c->first + i];
+        world_trace(a->w, "c%u   put %u (%s): %s", a->number, c->first + i,
+                    p->durability == CLASS_DISK ? "disk" : "memory", status_name(status));
         world_status(a->w, a->number, c->op, c->queue, status);
     }
 }
@@ -317,6 +320,8 @@ static void finish_result(struct actor *a, const struct call *c, const struct cl
                          : status == LEAT_UNKNOWN_OUTCOME ? OUTCOME_UNKNOWN
                                                           : OUTCOME_FAIL;
         history_finish_done(&a->w->history, c->first + i, o, status, world_stamp(a->w));
+        world_trace(a->w, "c%u   %s of message %u: %s", a->number, frame_op_name(c->op),
+                    a->w->history.leases[a->w->history.finishes[c->first + i].lease].message, status_name(status));
         world_status(a->w, a->number, c->op, c->queue, status);
     }
 }
