@@ -131,7 +131,9 @@ static bool ask_put(struct actor *a)
     unsigned want = 1 + (unsigned)prng_below(&a->prng, a->manners.put_batch);
     if (prng_chance(&a->prng, a->manners.over) && a->w->draw.body_max <= 100)
         want = BATCH_MAX + (unsigned)prng_below(&a->prng, 2);
-    uint32_t used = 0, most = a->manners.link == LINK_STREAM ? WORK_BYTES_MAX : 8 * a->w->draw.datagram_max;
+    uint32_t used = 0, most = a->manners.link == LINK_STREAM ? WORK_BYTES_MAX : 3 * a->w->draw.datagram_max;
+    if (most > WORK_BYTES_MAX)
+        most = WORK_BYTES_MAX;
     struct call c = {.op = OP_PUT, .queue = queue, .first = a->w->history.n_puts, .asked = world_stamp(a->w)};
     for (; op.count < want && used < most; op.count++)
         add_put(a, queue, &entries[op.count], &used);
