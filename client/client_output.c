@@ -158,8 +158,10 @@ size_t client_output(struct client *c, uint8_t *out, size_t max, struct instant 
 
 static void tick_hello(struct client *c, struct instant now)
 {
-    if (c->hello_now || instant_before(now, c->hello_due))
+    if (c->hello_now || instant_before(now, c->hello_due)) {
+        c->due = c->hello_due; /* an older one has passed */
         return;
+    }
     if (c->hello_failed) {
         client_say_hello(c);
     } else if (!c->config.datagrams ||
