@@ -64,6 +64,7 @@ static bool ask(struct actor *a, const struct client_op *op, const struct call *
         return false;
     a->call[slot] = *c;
     a->call[slot].open = true;
+    a->w->stats.overlaps += a->w->calls++ > 0;
     return true;
 }
 
@@ -465,6 +466,7 @@ void actor_work_result(struct actor *a, const struct client_result *r)
     struct call *c = &a->call[r->user];
     must(r->user < ACTOR_CALLS && c->open);
     c->open = false;
+    a->w->calls--;
     world_trace(a->w, "c%u < %s %s", a->number, frame_op_name(c->op), status_name(r->status));
     switch (c->op) {
     case OP_PUT:
