@@ -336,7 +336,13 @@ bool journal_replay_block(struct journal *j, struct journal_block *block, enum l
 static bool replay_erase(struct journal *j)
 {
     struct window *w = &j->replay->window;
-    uint64_t zeros = w->capacity < RECORD_MAX ? w->capacity : RECORD_MAX;
+    uint64_t zeros = 0;
+    for (uint32_t i = 0; i < j->segments.total; i++)
+        zeros = max64(zeros, segment_at(j, i)->wipe_end - segment_at(j, i)->wipe);
+    if (zeros > RECORD_MAX)
+        zeros = RECORD_MAX;
+    if (zeros > w->capacity)
+        zeros = w->capacity;
     memset(w->bytes, 0, zeros);
     for (uint32_t i = 0; i < j->segments.total; i++) {
         struct segment *s = segment_at(j, i);

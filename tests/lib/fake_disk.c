@@ -268,9 +268,12 @@ void fake_disk_step(struct disk *d, struct instant now)
 struct instant fake_disk_next_due(const struct disk *d)
 {
     struct instant due = INSTANT_NEVER;
-    for (unsigned i = 0; i < OPS && d->op_count > 0; i++)
-        if (d->ops[i].used)
+    unsigned left = d->op_count;
+    for (unsigned i = 0; left > 0; i++)
+        if (d->ops[i].used) {
             due = instant_min(due, (struct instant){d->ops[i].due});
+            left--;
+        }
     return due;
 }
 

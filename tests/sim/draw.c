@@ -46,7 +46,7 @@ static void draw_net(struct draw *d, struct prng *p)
     d->net_us = (uint32_t)PICK(p, 1, 20, 200, 2000);
     d->net_jitter_us = (uint32_t)PICK(p, 0, 5, 100, 1000);
     d->datagram_max = (uint32_t)PICK(p, 1232, 1472, 8192, 65536);
-    d->link_bytes = (uint32_t)PICK(p, 1, 16384, 262144);
+    d->link_bytes = (uint32_t)PICK(p, 1, 16384, 262144, 262144);
     d->loss = (uint8_t)PICK(p, 1, 5, 20);
     d->repeat = (uint8_t)PICK(p, 1, 10, 30);
     d->reorder = (uint8_t)PICK(p, 1, 3, 10); /* pieces of a request must arrive in order */
@@ -156,7 +156,7 @@ void draw_seed(struct draw *d, uint64_t seed, uint32_t operations, uint32_t allo
     p = prng_seed(seed, STREAM_DRAW_ACTORS);
     draw_actors(d, &p);
     p = prng_seed(seed, STREAM_DRAW_FAULTS);
-    d->operations = (uint32_t)between(&p, 2000, 2500);
+    d->operations = (uint32_t)between(&p, 2000, 2200);
     d->operations = operations ? operations : d->operations;
     draw_faults_of(d, &p, allowed, forced);
 }

@@ -48,6 +48,8 @@ static void strike_one(struct strike *s, enum fault f)
     }
 }
 
+enum { ODDS_SUM = 200 }; /* no more than all together */
+
 /* Out of ten thousand operations. */
 static uint32_t odds(enum fault f)
 {
@@ -102,11 +104,15 @@ void strike_dice(struct strike *s)
     arm(s);
     if (s->armed)
         crash(s);
-    for (; s->thrown < w->operations; s->thrown++)
-        for (unsigned f = 0; f < FAULTS; f++)
-            if (odds((enum fault)f) > 0 && draw_has(&w->draw, (enum fault)f) &&
-                prng_below(&s->prng, 10000) < odds((enum fault)f))
+    for (; s->thrown < w->operations; s->thrown++) {
+        uint64_t roll = prng_below(&s->prng, 10000), sum = 0;
+        for (unsigned f = 0; f < FAULTS && roll < ODDS_SUM; f++) {
+            uint32_t share = draw_has(&w->draw, (enum fault)f) ? odds((enum fault)f) : 0;
+            if (roll >= sum && roll < sum + share)
                 strike_one(s, (enum fault)f);
+            sum += share;
+        }
+    }
 }
 
 void strike_heal(struct strike *s)

@@ -12,7 +12,7 @@
 #include "must.h"
 #include "wire_trace.h"
 
-enum { EVENTS_MAX = 1500000 };
+enum { EVENTS_MAX = 1500000, HASHED_BYTES = 240 /* of each packet */ };
 #define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
 #define DRAIN_BOUND (400 * 86400000000000ull) /* delays of a month, in rounds */
 
@@ -117,7 +117,8 @@ static void read_packets(struct world *w, uint32_t link, struct packet *p)
 
 static void packet(struct world *w, struct packet *p)
 {
-    world_note(w, (uint64_t)p->peer << 32 | p->size << 1 | p->to_client, hash_bytes(p->bytes, p->size));
+    uint32_t head = p->size < HASHED_BYTES ? p->size : HASHED_BYTES;
+    world_note(w, (uint64_t)p->peer << 32 | p->size << 1 | p->to_client, hash_bytes(p->bytes, head));
     uint32_t link = p->link;
     if (w->wire)
         wire_trace_print(w->now, p);
