@@ -224,13 +224,14 @@ bool call_read_answer(struct call *call)
 }
 
 /* A piece of another reply than the ones before it (or the first): starts anew. */
-static enum leat_status start_pieces(struct call *call, struct call_memory *m, uint32_t total, uint32_t size)
+static enum leat_status start_pieces(struct call *call, struct call_memory *m, const struct frame_fragment *piece,
+                                     uint32_t size)
 {
-    uint32_t pieces = (total + size - 1) / size;
+    uint32_t total = piece->total, pieces = (total + size - 1) / size;
     if (!call_reserve(&call->reply, m, total + pieces / 8 + 1))
         return LEAT_NO_MEMORY;
     memset(call->reply.bytes + total, 0, pieces / 8 + 1);
-    call->pieces = (struct call_pieces){.total = total, .size = size, .missing = pieces};
+    call->pieces = (struct call_pieces){.total = total, .size = size, .missing = pieces, .answer = piece->answer};
     return LEAT_OK;
 }
 
@@ -238,11 +239,12 @@ enum leat_status call_add_piece(struct call *call, struct call_memory *m, const 
 {
     struct call_pieces *p = &call->pieces;
     bool last = piece->offset + piece->piece_size == piece->total;
-    if (last && piece->offset != 0 && p->total != piece->total)
+    bool same = piece->total == p->total && piece->answer == p->answer;
+    if (last && piece->offset != 0 && !same)
         return LEAT_PARKED; /* how large the others are is not known yet: it will come again */
     uint32_t size = last && piece->offset != 0 ? p->size : piece->piece_size;
-    if (piece->total != p->total || size != p->size) {
-        enum leat_status status = start_pieces(call, m, piece->total, size);
+    if (!same || size != p->size) {
+        enum leat_status status = start_pieces(call, m, piece, size);
         if (status != LEAT_OK)
             return status;
     }

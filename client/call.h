@@ -31,6 +31,7 @@ struct call_pieces {
     uint32_t total; /* 0: none has come */
     uint32_t size;  /* of each but the last */
     uint32_t missing;
+    uint16_t answer; /* mark of the answer that they are of */
 };
 
 struct call {

@@ -6,6 +6,7 @@
  * it stays kept, and the client asks for it when it is back. */
 #include "stages.h"
 
+#include "hash.h"
 #include "mark.h"
 
 enum { REPLY_TRIES = 64 };
@@ -63,6 +64,13 @@ void stage_reply_status(struct shard *s, uint8_t transport, uint32_t peer, uint3
     stage_reply_small(s, transport, peer, handle, bytes, sizeof bytes);
 }
 
+/* What was only read is read anew when it is asked for again, and pieces of two such answers must not be put together.
+ * A take's messages are the same each time, or fewer: its pieces fit whichever answer they are of. */
+static uint16_t stage_reply_mark(const struct desk_place *p)
+{
+    return p->bytes[0] == OP_TAKE ? 0 : (uint16_t)hash_bytes(p->bytes, p->bytes_size);
+}
+
 /* One more piece of an operation that is larger than a frame. */
 static bool stage_reply_piece(struct shard *s, const struct desk_session *ds, uint32_t handle, struct desk_place *p)
 {
@@ -72,7 +80,10 @@ static bool stage_reply_piece(struct shard *s, const struct desk_session *ds, ui
     if (!frame)
         return false;
     frame[3] |= FRAME_FRAGMENT;
+    if (p->bytes_sent == 0)
+        p->answer = stage_reply_mark(p);
     frame_fragment_encode(frame + FRAME_HEADER, p->number, p->bytes_sent, p->bytes_size);
+    frame_fragment_mark(frame + FRAME_HEADER, p->answer);
     memcpy(frame + FRAME_HEADER + FRAME_FRAGMENT_HEADER, p->bytes + p->bytes_sent, size);
     stage_reply_commit(s, ds->transport, ds->peer, frame, FRAME_FRAGMENT_HEADER + size);
     p->bytes_sent += size;

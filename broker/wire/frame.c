@@ -10,7 +10,8 @@
 #include "limits.h"
 #include "must.h"
 
-enum { KNOWN_FLAGS = FRAME_REPLY | FRAME_FRAGMENT | FRAME_CRC };
+enum { KNOWN_FLAGS = FRAME_REPLY | FRAME_FRAGMENT | FRAME_CRC, FRAGMENT_SIZE = 0xffffff };
+_Static_assert((int)REQUEST_MAX <= (int)FRAGMENT_SIZE, "an operation's size has three bytes in a fragment");
 
 int32_t frame_size(const uint8_t *bytes, size_t available)
 {
@@ -91,8 +92,9 @@ enum leat_status frame_fragment_decode(struct frame_fragment *fr, const struct f
     if (f->body_size <= FRAME_FRAGMENT_HEADER)
         return LEAT_BAD_FRAME;
     fr->number = le64_get(f->body);
-    fr->offset = le32_get(f->body + 8);
-    fr->total = le32_get(f->body + 12);
+    fr->offset = le32_get(f->body + 8) & FRAGMENT_SIZE;
+    fr->total = le32_get(f->body + 12) & FRAGMENT_SIZE;
+    fr->answer = (uint16_t)(f->body[11] | f->body[15] << 8);
     fr->piece = f->body + FRAME_FRAGMENT_HEADER;
     fr->piece_size = f->body_size - FRAME_FRAGMENT_HEADER;
     if (fr->total > REQUEST_MAX || fr->total % 8 != 0 || fr->offset % 8 != 0)
@@ -135,6 +137,12 @@ void frame_fragment_encode(uint8_t *p, uint64_t number, uint32_t offset, uint32_
     le64_put(p, number);
     le32_put(p + 8, offset);
     le32_put(p + 12, total);
+}
+
+void frame_fragment_mark(uint8_t *p, uint16_t answer)
+{
+    p[11] = (uint8_t)answer;
+    p[15] = (uint8_t)(answer >> 8);
 }
 
 const char *frame_op_name(uint8_t op)

@@ -51,6 +51,7 @@ struct frame_fragment {
     uint32_t total;  /* bytes of the whole operation */
     const uint8_t *piece;
     uint32_t piece_size;
+    uint16_t answer; /* replies: pieces of answers with different marks do not belong together; requests: 0 */
 };
 
 enum op {
@@ -87,6 +88,8 @@ void frame_op_encode(uint8_t *p, uint8_t op, uint8_t status, uint16_t count, uin
 
 /* frame_fragment_encode: a fragment header at `p`. */
 void frame_fragment_encode(uint8_t *p, uint64_t number, uint32_t offset, uint32_t total);
+/* frame_fragment_mark: puts an answer's mark into a fragment header. */
+void frame_fragment_mark(uint8_t *p, uint16_t answer);
 
 /* Names of operations, for metrics and messages; "unknown" for codes without a row. */
 const char *frame_op_name(uint8_t op);

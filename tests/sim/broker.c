@@ -7,6 +7,7 @@
 #include "check_broker.h"
 #include "mark.h"
 #include "must.h"
+#include "rot.h"
 #include "world.h"
 
 #define WALL_START 1700000000000000000ull /* UNIX time when the world begins */
@@ -131,6 +132,33 @@ static void opened(struct broker *b)
     broker_wake(b, w->now + w->draw.step_ns);
 }
 
+/* With a rotten block the broker must not start; true when this run has failed by it. The block is mended then. */
+static bool try_rotten(struct broker *b, const struct shard_start *s)
+{
+    struct world *w = b->w;
+    struct rot rot;
+    bool on = w->phase == PHASE_SAFETY && draw_has(&w->draw, FAULT_ROT) && b->settled;
+    b->settled = false;
+    if (!on || !prng_chance(&b->prng, 50) || !rot_strike(&rot, b->disk, &b->prng))
+        return false;
+    mark(sim_rot);
+    char error[256] = "";
+    struct shard *shard;
+    enum leat_status status = shard_open(&shard, &w->draw.broker, b->disk, s, error);
+    world_trace(w, "broker meets rot in block %llu (%s, byte %llu): %s (%s)", (unsigned long long)rot.block, rot.file,
+                (unsigned long long)rot.offset, status_name(status), error);
+    if (status == LEAT_OK)
+        shard_close(shard);
+    fake_disk_kill(b->disk);
+    rot_mend(&rot, b->disk);
+    if (status == LEAT_DISK_ERROR && b->failing)
+        return false;
+    if (status != LEAT_CORRUPT)
+        history_fail(&w->history, "P2: block %llu is rotten at byte %llu of %s, and the broker says %s",
+                     (unsigned long long)rot.block, (unsigned long long)rot.offset, rot.file, status_name(status));
+    return status != LEAT_CORRUPT;
+}
+
 static void start(struct broker *b)
 {
     struct world *w = b->w;
@@ -141,6 +169,8 @@ static void start(struct broker *b)
     memcpy(s.boot_id, b->boot_id, sizeof s.boot_id);
     for (unsigned i = 0; i < sizeof s.entropy; i++)
         s.entropy[i] = (uint8_t)prng_next(&b->prng);
+    if (try_rotten(b, &s))
+        return;
     if (w->phase == PHASE_SAFETY && draw_has(&w->draw, FAULT_RELAPSE) && prng_chance(&b->prng, 50))
         fake_disk_die(b->disk, prng_below(&b->prng, 80));
     char error[256] = "";
@@ -188,6 +218,7 @@ void broker_end(struct broker *b, enum broker_end how, uint64_t start_at)
         fake_disk_crash(b->disk);
     else
         fake_disk_kill(b->disk);
+    b->settled = how == END_POWER;
     b->failing = b->flush_failed = false;
     b->reboots = how == END_POWER && draw_has(&w->draw, FAULT_REBOOT);
     net_broker_gone(&w->net);

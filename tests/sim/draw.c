@@ -27,7 +27,7 @@ static void draw_broker(struct draw *d, struct prng *p)
     c->window = (uint16_t)PICK(p, 8, 16, 64);
     c->body_max = (uint32_t)PICK(p, 64, 500, 1000, block / 8);
     c->durability = (uint8_t)PICK(p, CLASS_DISK, CLASS_DISK, CLASS_DISK, CLASS_MEMORY);
-    c->session_timeout = duration_ms(PICK(p, 500, 5000, 60000));
+    c->session_timeout = duration_ms(PICK(p, 30, 300, 5000, 60000));
     c->wait_max = duration_s(20);
     c->buffer_max = 16u << 20; /* a take of BATCH_MAX cold messages needs 10 MiB */
     c->journal.block_bytes_max = (uint32_t)block;
@@ -127,6 +127,8 @@ static void draw_faults_of(struct draw *d, struct prng *p, uint32_t allowed, uin
     uint32_t bits = 0;
     for (unsigned i = 0; i < FAULTS; i++)
         bits |= (uint32_t)prng_chance(p, percents[i]) << i;
+    if (bits >> FAULT_ROT & 1)
+        bits |= 1u << FAULT_POWER;
     if (!(bits >> FAULT_POWER & 1))
         bits |= 1u << FAULT_CRASH;
     while (__builtin_popcount(bits) < 3)
