@@ -29,6 +29,7 @@ struct stage {
     uint64_t secret, number;
     uint8_t op[REQUEST_MAX];
     uint32_t op_size;
+    uint64_t checkpoint_bytes; /* of the next start; 0: as ever */
 };
 
 static struct stage *stage;
@@ -48,6 +49,7 @@ static inline void start(void)
 {
     struct shard_config c;
     config_small(&c);
+    c.checkpoint_bytes = stage->checkpoint_bytes;
     struct shard_start at = {
         .boot = stage->now, .wall_ns = 1700000000000000000ull + stage->now.ns, .boot_id = "one boot"};
     memcpy(at.entropy, "0123456789abcdef0123456789abcdef", 32);
