@@ -229,6 +229,21 @@ static void act(void)
     hear();
 }
 
+/* Nobody acknowledges much here: the disk may be full of it. */
+static void drop_all(void)
+{
+    static const char *const names[] = {"mail", "b", "c", "d", "a"};
+    for (unsigned i = 0; i < 5; i++) {
+        struct request r = {.op = OP_QUEUE_DROP, .number = ++stage->number};
+        must(name_set(&r.name, names[i], strlen(names[i])));
+        stage->op_size = request_encode(stage->op, &r);
+        send_op();
+        pass(duration_ms(50));
+        answer(NULL);
+    }
+    pass(duration_s(2));
+}
+
 static void served_in_the_end(void)
 {
     script_port_set_room(stage->port, UINT32_MAX);
@@ -247,6 +262,7 @@ static void served_in_the_end(void)
     hello(0, 0);
     pass(duration_ms(20));
     welcome();
+    drop_all();
     create("end", (struct queue_attributes){0});
     send_put(++stage->number, "end", 1, (struct duration){0});
     pass(duration_ms(20));
