@@ -51,7 +51,7 @@ struct desk_place {
     struct instant until;
     uint8_t *bytes; /* a whole operation that waits or is on its way, or NULL */
     uint32_t bytes_size, bytes_room, bytes_sent;
-    uint16_t answer; /* mark of its pieces */
+    uint16_t answer;  /* mark of its pieces */
     uint32_t drawing; /* DRAWING: its number */
 };
 
