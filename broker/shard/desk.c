@@ -46,6 +46,7 @@ void desk_list_add(struct desk *d, struct desk_list *list, uint32_t index)
     else
         desk_place(d, list->last - 1)->next = index + 1;
     list->last = index + 1;
+    list->count++;
 }
 
 void desk_list_remove(struct desk *d, uint32_t index)
@@ -61,6 +62,7 @@ void desk_list_remove(struct desk *d, uint32_t index)
         p->list->last = p->previous;
     else
         desk_place(d, p->next - 1)->previous = p->previous;
+    p->list->count--;
     p->list = NULL;
 }
 

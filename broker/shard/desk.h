@@ -34,6 +34,7 @@ enum desk_state { DESK_IDLE, DESK_HELD, DESK_SENDING, DESK_PARKED, DESK_DRAWING 
 /* All zero is an empty list. */
 struct desk_list {
     uint32_t first, last; /* places + 1; 0: none */
+    uint32_t count, zero;
 };
 
 struct desk_place {

@@ -29,10 +29,10 @@ struct stage {
     uint64_t secret, number;
     uint8_t op[REQUEST_MAX];
     uint32_t op_size;
-    uint64_t checkpoint_bytes; /* of the next start; 0: as ever */
 };
 
 static struct stage *stage;
+static void (*stage_config)(struct shard_config *c); /* changes the configuration of the next start, if set */
 
 static inline void config_small(struct shard_config *c)
 {
@@ -49,7 +49,8 @@ static inline void start(void)
 {
     struct shard_config c;
     config_small(&c);
-    c.checkpoint_bytes = stage->checkpoint_bytes;
+    if (stage_config)
+        stage_config(&c);
     struct shard_start at = {
         .boot = stage->now, .wall_ns = 1700000000000000000ull + stage->now.ns, .boot_id = "one boot"};
     memcpy(at.entropy, "0123456789abcdef0123456789abcdef", 32);
