@@ -11,8 +11,10 @@ enum { HELLO_DATAGRAM_PATIENCE_S = 3, PINGS_MAX = 3 };
 
 static void tick_hello(struct client *c, struct instant now)
 {
-    if (c->hello_now || instant_before(now, c->hello_due))
+    if (c->hello_now || instant_before(now, c->hello_due)) {
+        c->due = c->hello_due; /* an older one has passed */
         return;
+    }
     if (c->hello_failed) {
         client_say_hello(c);
     } else if (!c->config.datagrams ||

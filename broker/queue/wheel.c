@@ -153,8 +153,10 @@ void wheel_arm(struct wheel *w, uint32_t slot, struct instant due)
         unlink_out(w, slot);
     }
     link_in(w, slot, tick);
-    if (tick < w->quiet)
-        w->quiet = tick;
+    unsigned shift = 8 * level_of(w, tick);
+    uint64_t start = tick >> shift << shift; /* of its bucket, which is to be spread then */
+    if (start < w->quiet)
+        w->quiet = start;
 }
 
 /* The first occupied bucket of a level behind the one where the wheel stands (level 0: from where it stands), or -1. */
@@ -259,5 +261,5 @@ struct instant wheel_next_due(const struct wheel *w)
         return (struct instant){w->now * WHEEL_TICK_NS};
     if (!next_tick(w, &tick, &level))
         return INSTANT_NEVER;
-    return (struct instant){(tick > w->quiet ? tick : w->quiet) * WHEEL_TICK_NS};
+    return (struct instant){tick * WHEEL_TICK_NS};
 }

@@ -156,6 +156,7 @@ static void lose_calls(struct actor *a)
             if (c->op == OP_QUEUE_DROP)
                 a->w->queue[c->queue].number = HISTORY_NONE;
         }
+        a->w->calls -= c->open;
         c->open = false;
     }
 }

@@ -64,6 +64,7 @@ static bool ask(struct actor *a, const struct client_op *op, const struct call *
         return false;
     a->call[slot] = *c;
     a->call[slot].open = true;
+    a->w->stats.overlaps += a->w->calls++ > 0;
     return true;
 }
 
@@ -131,9 +132,11 @@ static bool ask_put(struct actor *a)
     unsigned want = 1 + (unsigned)prng_below(&a->prng, a->manners.put_batch);
     if (prng_chance(&a->prng, a->manners.over) && a->w->draw.body_max <= 100)
         want = BATCH_MAX + (unsigned)prng_below(&a->prng, 2);
-    uint32_t used = 0;
+    uint32_t used = 0, most = a->manners.link == LINK_STREAM ? WORK_BYTES_MAX : 3 * a->w->draw.datagram_max;
+    if (most > WORK_BYTES_MAX)
+        most = WORK_BYTES_MAX;
     struct call c = {.op = OP_PUT, .queue = queue, .first = a->w->history.n_puts, .asked = world_stamp(a->w)};
-    for (; op.count < want && used < WORK_BYTES_MAX; op.count++)
+    for (; op.count < want && used < most; op.count++)
         add_put(a, queue, &entries[op.count], &used);
     c.count = op.count;
     if (ask(a, &op, &c))
@@ -152,6 +155,9 @@ static void put_result(struct actor *a, const struct call *c, const struct clien
                          : status == LEAT_UNKNOWN_OUTCOME ? OUTCOME_UNKNOWN
                                                           : OUTCOME_FAIL;
         history_put_done(&a->w->history, c->first + i, o, status, &id, world_stamp(a->w));
+        const struct seen_put *p = &a->w->history.puts[c->first + i];
+        world_trace(a->w, "c%u   put %u (%s): %s", a->number, c->first + i,
+                    p->durability == CLASS_DISK ? "disk" : "memory", status_name(status));
         world_status(a->w, a->number, c->op, c->queue, status);
     }
 }
@@ -317,6 +323,8 @@ static void finish_result(struct actor *a, const struct call *c, const struct cl
                          : status == LEAT_UNKNOWN_OUTCOME ? OUTCOME_UNKNOWN
                                                           : OUTCOME_FAIL;
         history_finish_done(&a->w->history, c->first + i, o, status, world_stamp(a->w));
+        world_trace(a->w, "c%u   %s of message %u: %s", a->number, frame_op_name(c->op),
+                    a->w->history.leases[a->w->history.finishes[c->first + i].lease].message, status_name(status));
         world_status(a->w, a->number, c->op, c->queue, status);
     }
 }
@@ -458,6 +466,7 @@ void actor_work_result(struct actor *a, const struct client_result *r)
     struct call *c = &a->call[r->user];
     must(r->user < ACTOR_CALLS && c->open);
     c->open = false;
+    a->w->calls--;
     world_trace(a->w, "c%u < %s %s", a->number, frame_op_name(c->op), status_name(r->status));
     switch (c->op) {
     case OP_PUT:

@@ -49,7 +49,7 @@ static void draw_net(struct draw *d, struct prng *p)
     d->link_bytes = (uint32_t)PICK(p, 1, 16384, 262144);
     d->loss = (uint8_t)PICK(p, 1, 5, 20);
     d->repeat = (uint8_t)PICK(p, 1, 10, 30);
-    d->reorder = (uint8_t)PICK(p, 2, 10, 40);
+    d->reorder = (uint8_t)PICK(p, 1, 3, 10); /* pieces of a request must arrive in order */
     d->corrupt = (uint8_t)PICK(p, 1, 5);
     d->replay = (uint8_t)PICK(p, 1, 5);
     d->lag = (uint8_t)PICK(p, 1, 3);

@@ -317,8 +317,12 @@ static void returned(struct history *h, struct seen_lease *l, const struct seen_
 
 static void ack_done(struct history *h, struct seen_message *m, const struct seen_finish *f)
 {
-    bool gone = m->acks > 0 && !history_is_disk(h, (uint32_t)(m - h->messages)) &&
-                history_may_be_lost(h, m->ack_invoked.world, m->ack_ended.world);
+    bool disk = history_is_disk(h, (uint32_t)(m - h->messages));
+    if (!disk && history_may_be_lost(h, f->invoked.world, f->ended.world)) {
+        m->ack_maybe++; /* its answer was late: a crash may have undone it before we heard of it */
+        return;
+    }
+    bool gone = m->acks > 0 && !disk && history_may_be_lost(h, m->ack_invoked.world, m->ack_ended.world);
     m->acks = (uint16_t)(gone ? 1 : m->acks + 1);
     if (m->acks == 1) {
         m->acked = f->lease;

@@ -158,6 +158,23 @@ static void wait_for_one(struct run *r, unsigned jobs)
             ended(r, i, status);
 }
 
+/* How often all children passed the places called `name`. */
+static uint64_t hits(const struct run *r, unsigned jobs, const char *name)
+{
+    uint64_t count = 0;
+    unsigned i = 0;
+    for (struct mark *m = mark_next(NULL); m && i < RUNNER_MARKS_MAX; m = mark_next(m), i++)
+        for (unsigned k = 0; k < jobs && strcmp(m->name, name) == 0; k++)
+            count += r->slots[k].marks[i];
+    return count;
+}
+
+static void show_marks(const struct run *r, unsigned jobs)
+{
+    for (struct mark *m = mark_next(NULL); m; m = mark_next(m))
+        printf("%12llu  %s\n", (unsigned long long)hits(r, jobs, m->name), m->name);
+}
+
 /* The marks of the file that no seed hit, and those that do not exist. */
 static unsigned missed_marks(const struct run *r, unsigned jobs)
 {
@@ -170,12 +187,7 @@ static unsigned missed_marks(const struct run *r, unsigned jobs)
     unsigned missed = 0;
     while (fgets(line, sizeof line, f)) {
         line[strcspn(line, " #\n")] = 0;
-        uint64_t count = 0;
-        unsigned i = 0;
-        for (struct mark *m = mark_next(NULL); m && i < RUNNER_MARKS_MAX; m = mark_next(m), i++)
-            for (unsigned k = 0; k < jobs && strcmp(m->name, line) == 0; k++)
-                count += r->slots[k].marks[i];
-        if (line[0] && count == 0) {
+        if (line[0] && hits(r, jobs, line) == 0) {
             printf("no seed hit the mark %s\n", line);
             missed++;
         }
@@ -228,6 +240,8 @@ bool runner_run(const struct runner_options *o, struct runner_sum *sum)
     unsigned wrong = (unsigned)r.sum.failed;
     if (o->marks && wrong == 0)
         wrong += missed_marks(&r, jobs) + blind(&stats);
+    if (o->show_marks)
+        show_marks(&r, jobs);
     if (r.sum.failed > 0 && !o->first_only)
         shrink_print(&o->world, r.sum.first_failed, o->program);
     munmap(r.slots, jobs * sizeof *r.slots);

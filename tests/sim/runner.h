@@ -11,9 +11,10 @@ struct runner_options {
     uint64_t first, last;
     struct world_options world; /* its seed is set for each */
     unsigned jobs;
-    uint32_t sample;             /* every so many seeds runs twice, and both must have one hash; 0: none */
-    bool print_hash, first_only; /* first_only: stop at the first failure */
-    const char *marks;           /* file with the marks that the whole set must hit, or NULL */
+    uint32_t sample; /* every so many seeds runs twice, and both must have one hash; 0: none */
+    bool print_hash, show_marks;
+    bool first_only;   /* stop at the first failure */
+    const char *marks; /* file with the marks that the whole set must hit, or NULL */
     const char *program;
 };
 

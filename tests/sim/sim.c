@@ -20,6 +20,7 @@ static const char usage[] =
     "  --jobs N           child processes (2)\n"
     "  --sample N         every Nth seed runs twice and must be the same (100)\n"
     "  --marks FILE       marks that the whole set must hit\n"
+    "  --show-marks       print how often each mark was passed\n"
     "  --first            stop at the first failure, without shrinking\n"
     "  --trace            print what happens\n"
     "  --wire             print every packet\n"
@@ -97,6 +98,8 @@ int main(int argc, char **argv)
             o.world.wire = true;
         else if (strcmp(argv[i], "--hash") == 0)
             o.print_hash = true;
+        else if (strcmp(argv[i], "--show-marks") == 0)
+            o.show_marks = true;
         else if (strcmp(argv[i], "--first") == 0)
             o.first_only = true;
         else if (i + 1 == argc || !option(&o, argv[i], argv[i + 1]))

@@ -70,7 +70,7 @@ static void begin(struct world *w, const struct world_options *o)
     w->agenda.made = 0;
     w->now = 1000;
     w->hash = 0;
-    w->operations = w->next_crash = 0;
+    w->operations = w->next_crash = w->calls = 0;
     w->trace = o->trace;
     w->wire = o->wire;
     w->phase = PHASE_SAFETY;

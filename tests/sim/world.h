@@ -42,7 +42,7 @@ struct world {
     struct known_queue queue[DRAW_QUEUES_MAX];
     enum phase phase;
     uint64_t now, hash, deadline;
-    uint32_t operations, next_crash;
+    uint32_t operations, next_crash, calls; /* calls: open now */
     uint32_t kinds[4]; /* events by enum entry_kind */
     bool trace, wire;
     struct world_stats stats;
