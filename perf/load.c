@@ -134,7 +134,7 @@ static bool queue_make(struct load *l, char *why, size_t why_size)
         status = queue_ask(l, OP_QUEUE_STAT, NULL);
     if (status == LEAT_OK)
         return true;
-    snprintf(why, why_size, "cannot make the queue %s: %s", l->queue.text, status_text((int)status));
+    snprintf(why, why_size, "cannot make the queue %s: %s", l->queue.text, status_text(status));
     return false;
 }
 
