@@ -168,7 +168,9 @@ struct instant journal_next_due(const struct journal *j)
 {
     if (j->error != LEAT_OK)
         return INSTANT_NEVER;
-    return instant_min(flight_next_due(j), segment_next_due(j));
+    struct instant due = instant_min(flight_next_due(j), segment_next_due(j));
+    /* A checkpoint that had to be given up is asked for again then. */
+    return instant_before(j->now, j->checkpoint.retry) ? instant_min(due, j->checkpoint.retry) : due;
 }
 
 /* -- what is known -- */

@@ -142,6 +142,17 @@ uint32_t desk_attached(const struct desk *d, uint8_t transport, uint32_t peer)
     return DESK_NONE;
 }
 
+bool desk_crowded(const struct desk *d, uint8_t transport, uint32_t peer)
+{
+    unsigned n = 0;
+    for (uint32_t handle = *desk_chain(d, transport, peer); handle != DESK_NONE;) {
+        const struct desk_session *s = desk_session(d, handle);
+        n += s->peer == peer && s->transport == transport;
+        handle = s->peer_next;
+    }
+    return n >= DESK_PEER_SESSIONS;
+}
+
 void desk_hello_hold(struct desk *d, uint32_t handle)
 {
     struct desk_session *s = desk_session(d, handle);

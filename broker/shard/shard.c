@@ -366,7 +366,8 @@ bool shard_arm(struct shard *s)
 {
     unsigned armed = 0;
     bool quiet = stage_reply_stand(s);
-    for (; quiet && armed < s->transport_count; armed++)
+    /* While a request waits for the log no port is drained: what lies there must not keep us awake. */
+    for (; quiet && !s->batch.running && armed < s->transport_count; armed++)
         quiet = s->transports[armed]->ops->arm(s->transports[armed]);
     for (unsigned i = 0; quiet && i < s->mailbox_count; i++)
         quiet = mailbox_arm(s->mailboxes[i]);
