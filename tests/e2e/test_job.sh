@@ -22,7 +22,7 @@ text >"$T/text" 2>/dev/null
 is "there is a text of $lines lines" [ "$(wc -l <"$T/text")" = "$lines" ] || finish
 "${work[@]}" <"$T/text" | sort >"$T/expected"
 
-OPTIONS=(--data "$T/data" "${SMALL[@]}" --disk-max 2G)
+OPTIONS=(--data "$T/data" "${SMALL[@]}" --body-max 512K --disk-max 2G)
 is "the broker starts" broker "${OPTIONS[@]}" || finish
 LEAT_ADDRESS=$address
 is "the queue is made" "$B/leat" queue create jobs
@@ -35,7 +35,7 @@ done
 background "$B/leat" put jobs --lines --timeout 120s <"$T/text" >"$T/put" 2>&1
 put=$!
 for kill in 1 2 3; do
-    is "the work goes on before kill $kill" until_lines "$T/out.1" $((lines * kill / 16)) 200 || finish
+    is "the work goes on before kill $kill" until_lines "$T/out.1" $((lines * kill / 20)) 200 || finish
     broker_ends KILL
     is "the broker is back after kill $kill" broker "${OPTIONS[@]}" || finish
 done
