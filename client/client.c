@@ -386,6 +386,11 @@ bool client_forget(struct client *c, uint64_t user)
     return false;
 }
 
+struct instant client_next_due(const struct client *c)
+{
+    return client_finished(c) ? INSTANT_NEVER : c->due;
+}
+
 void client_bye(struct client *c)
 {
     c->closing = true;

@@ -74,7 +74,7 @@ static enum leat_status pong(struct client *c, const struct frame_op *op, struct
         return LEAT_OK;
     struct window_slot *slot = window_find(&c->window, op->number);
     if (!slot || (c->window.to_send & 1ull << (slot - c->window.slots)))
-        return LEAT_OK; /* about to be sent */
+        return LEAT_OK;                                      /* about to be sent */
     unsigned doubling = slot->sends < 10 ? slot->sends : 10; /* a full window behind each gap would drown the net */
     if (slot->sends > 1 && instant_since(now, slot->sent).ns < c->window.smoothed.ns << (doubling - 1))
         return LEAT_OK; /* on its way: this gap was seen by a request that had left before it */

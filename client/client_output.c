@@ -1,8 +1,8 @@
-/* client_output.c - what we say, and when: hello, requests in the order of their numbers, pings, bye; and the timers.
+/* client_output.c - what we say: hello, requests in the order of their numbers, pings, bye.
  *
- * On streams nothing is sent twice within a connection: an answer that does not come for 30 s means that the connection
- * is dead. On datagrams every request has a timer of its own, and when nothing at all is heard for a second while
- * something is waited for, pings ask whether anybody is there: three without an answer, and the connection is dead. */
+ * On streams nothing is sent twice within a connection. On datagrams every request has a timer of its own
+ * (client_tick.c). A request that is larger than a frame leaves in pieces, each filling a frame; whatever is smaller
+ * shares frames. */
 #include "client_state.h"
 
 #include <string.h>
@@ -10,13 +10,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum {
-    STREAM_PATIENCE_S = 30,
-    HELLO_PATIENCE_S = 10,
-    HELLO_DATAGRAM_PATIENCE_S = 3,
-    PINGS_MAX = 3,
-    BYE_PATIENCE_MS = 1000
-};
+enum { STREAM_PATIENCE_S = 30, HELLO_PATIENCE_S = 10, BYE_PATIENCE_MS = 1000 };
 
 static uint8_t frame_flags(const struct client *c)
 {
@@ -154,76 +148,4 @@ size_t client_output(struct client *c, uint8_t *out, size_t max, struct instant 
     if (waiting && c->config.datagrams)
         due_at(c, instant_add(c->quiet, duration_s(c->pings + 1)));
     return size;
-}
-
-static void tick_hello(struct client *c, struct instant now)
-{
-    if (c->hello_now || instant_before(now, c->hello_due)) {
-        c->due = c->hello_due; /* an older one has passed */
-        return;
-    }
-    if (c->hello_failed) {
-        client_say_hello(c);
-    } else if (!c->config.datagrams ||
-               instant_since(now, c->hello_sent).ns >= duration_s(HELLO_DATAGRAM_PATIENCE_S).ns) {
-        mark(client_hello_unanswered);
-        c->broken = true;
-    } else {
-        c->hello_now = true; /* the same once more: the broker knows the nonce */
-    }
-    c->due = c->hello_due;
-}
-
-static void tick_pings(struct client *c, struct instant now)
-{
-    if (!c->waiting || instant_before(now, instant_add(c->quiet, duration_s(c->pings + 1))))
-        return;
-    if (c->pings == PINGS_MAX) {
-        mark(client_pings_unanswered);
-        c->broken = true;
-        return;
-    }
-    mark(client_ping);
-    c->pings++;
-    c->ping_now = true;
-}
-
-static struct instant next_due(const struct client *c)
-{
-    struct instant due = window_next_due(&c->window);
-    if (c->config.datagrams && c->waiting)
-        due = instant_min(due, instant_add(c->quiet, duration_s(c->pings + 1)));
-    if (c->bye_sent && !c->bye_answered)
-        due = instant_min(due, c->bye_due);
-    return due;
-}
-
-void client_tick(struct client *c, struct instant now)
-{
-    if (c->link == LINK_DOWN || c->broken || instant_before(now, c->due))
-        return;
-    if (c->link == LINK_HELLO) {
-        tick_hello(c, now);
-        return;
-    }
-    struct window_slot *slot;
-    while ((slot = window_first_overdue(&c->window, now)) != NULL) {
-        if (!c->config.datagrams) {
-            mark(client_stream_without_answers);
-            c->broken = true;
-            return;
-        }
-        mark(client_retry);
-        window_resend(&c->window, slot);
-    }
-    if (c->config.datagrams)
-        tick_pings(c, now);
-    if (c->bye_sent && !instant_before(now, c->bye_due))
-        c->bye_answered = true;
-    c->due = next_due(c);
-}
-
-struct instant client_next_due(const struct client *c)
-{
-    return client_finished(c) ? INSTANT_NEVER : c->due;
 }

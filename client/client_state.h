@@ -2,7 +2,8 @@
  *
  *   client.c         the life of a call and of a connection
  *   client_input.c   what the broker said
- *   client_output.c  what we say, and when
+ *   client_output.c  what we say
+ *   client_tick.c    when we say it again
  *
  * Units: bytes, struct instant. Memory: one block, beside the buffers of calls. Thread: one. */
 #ifndef LEAT_CLIENT_STATE_H

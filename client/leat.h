@@ -290,7 +290,8 @@ bool leat_connected(const struct leat *l);
 int leat_fd(const struct leat *l);
 uint64_t leat_next_due_ns(const struct leat *l);
 
-/* In libleat-dpdk: call once before leat_open("vhost://..."), so that libleat itself need not know DPDK. */
+/* In libleat-dpdk, so that libleat itself need not know DPDK: makes vhost:// known. pkg-config leat-dpdk links it in
+ * such a way that leat_open() calls it; who links differently calls it once before. */
 void leat_vhost_register(void);
 
 #ifdef __cplusplus

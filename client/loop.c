@@ -5,6 +5,7 @@
  * and is offered again when there is room. */
 #include "loop.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -82,9 +83,10 @@ static bool send_all(struct leat *l, struct instant now)
     return true;
 }
 
-/* Whatever has come, up to a bound, so that nobody starves. False: the connection has ended. */
-static bool receive_all(struct leat *l, struct instant now)
+/* Whatever has come, up to a bound, so that nobody starves; *came: something had. False: the connection has ended. */
+static bool receive_all(struct leat *l, struct instant now, bool *came)
 {
+    *came = false;
     for (unsigned i = 0; i < RECEIVES_PER_TURN; i++) {
         const uint8_t *bytes;
         long n = ops_of(l)->receive(io_of(l), &bytes, l->trouble);
@@ -94,6 +96,7 @@ static bool receive_all(struct leat *l, struct instant now)
             l->readable = false;
             return true;
         }
+        *came = true;
         enum leat_status status = client_input(l->core, bytes, (size_t)n, now);
         if (status != LEAT_OK) {
             snprintf(l->trouble, sizeof l->trouble, "what answers is no broker of this version: %s",
@@ -125,15 +128,18 @@ static enum io_wake sleep_until(struct leat *l, struct instant until, struct ins
     const struct io_ops *ops = ops_of(l);
     struct instant due = instant_min(until, client_next_due(l->core));
     bool writable = l->out_size > 0 || l->unflushed;
+    l->readable = false;
     if (l->linked && l->options.spin_ns && !writable) {
         struct instant spun = instant_min(due, instant_add(now, (struct duration){l->options.spin_ns}));
+        bool came;
         do {
-            if (!receive_all(l, now)) {
+            if (!receive_all(l, now, &came)) {
                 lost(l, now);
                 return IO_READY;
             }
-            if (client_has_result(l->core))
-                return IO_READY;
+            if (came)
+                return IO_READY; /* there may be something to say now */
+            sched_yield();       /* the kernel's own threads may have to carry the bytes, on this very core */
             now = loop_now();
         } while (instant_before(now, spun));
     }
@@ -161,9 +167,13 @@ enum io_wake loop_turn(struct leat *l, struct instant until)
     }
     if (!client_has_result(l->core)) {
         wake = sleep_until(l, until, now);
-        if (l->linked && l->readable && !receive_all(l, loop_now()))
-            lost(l, loop_now());
+        bool came;
+        now = loop_now();
+        if (l->linked && l->readable && !receive_all(l, now, &came))
+            lost(l, now);
     }
     call_back(l);
+    if (l->linked && !send_all(l, now)) /* what the answers and the callbacks have given us to say */
+        lost(l, now);
     return wake;
 }

@@ -122,9 +122,8 @@ bool lane_ready(struct lane *lane, double seconds)
         struct instant now = lane_now();
         if (now.ns > end) {
             if (lane->why[0] == 0)
-                snprintf(
-                    lane->why, sizeof lane->why, "no answer to hello: %s",
-                    status_text((client_refusal(lane->client) ? client_refusal(lane->client) : LEAT_TIMED_OUT)));
+                snprintf(lane->why, sizeof lane->why, "no answer to hello: %s",
+                         status_text((client_refusal(lane->client) ? client_refusal(lane->client) : LEAT_TIMED_OUT)));
             return false;
         }
         lane_in(lane);

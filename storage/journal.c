@@ -12,7 +12,7 @@
 #include "must.h"
 #include "recover.h"
 
-enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535, JOURNAL_TOGETHER_MAX = 4096 };
+enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535, JOURNAL_REAP = 4, JOURNAL_TOGETHER_MAX = 4096 };
 
 void journal_fail(struct journal *j, enum leat_status status)
 {
@@ -137,14 +137,14 @@ static void journal_completed(struct journal *j, const struct disk_done *done)
 
 static unsigned journal_reap(struct journal *j)
 {
-    struct disk_done done[32];
+    struct disk_done done[JOURNAL_REAP]; /* few: the compiler clears them on every idle step */
     unsigned n, sum = 0;
     do {
-        n = disk_reap(j->disk, done, 32);
+        n = disk_reap(j->disk, done, JOURNAL_REAP);
         for (unsigned i = 0; i < n; i++)
             journal_completed(j, &done[i]);
         sum += n;
-    } while (n == 32);
+    } while (n == JOURNAL_REAP);
     return sum;
 }
 
@@ -168,7 +168,9 @@ struct instant journal_next_due(const struct journal *j)
 {
     if (j->error != LEAT_OK)
         return INSTANT_NEVER;
-    return instant_min(flight_next_due(j), segment_next_due(j));
+    struct instant due = instant_min(flight_next_due(j), segment_next_due(j));
+    /* A checkpoint that had to be given up is asked for again then. */
+    return instant_before(j->now, j->checkpoint.retry) ? instant_min(due, j->checkpoint.retry) : due;
 }
 
 /* -- what is known -- */

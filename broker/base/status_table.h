@@ -19,7 +19,7 @@ STATUS(NO_SESSION, no_session, 16, false, "this session is not known here: say h
 STATUS(SESSION_EXPIRED, session_expired, 17, false,
        "the session has expired: the outcome of unanswered requests is unknown")
 STATUS(GAP, gap, 18, true, "a request number is missing: go back to it")
-STATUS(SESSIONS_FULL, sessions_full, 19, true, "the limit sessions_max is reached")
+STATUS(SESSIONS_FULL, sessions_full, 19, true, "the limit sessions_max is reached, or that of 64 sessions per connection")
 /* queues and messages */
 STATUS(NO_QUEUE, no_queue, 32, false, "no such queue")
 STATUS(QUEUE_EXISTS, queue_exists, 33, false, "the queue exists with other attributes")

@@ -2,8 +2,8 @@
  *
  * A fact names slots, generations and instants, so that applying it needs no clock, no allocation and no choice. Its
  * bytes are a 32-byte header, a fixed part, and for a put the attributes and the body: the log is the message store.
- * The header's CRC covers everything but the body (which has the client's own) and is seeded with the fact's position,
- * so that a fact read from the wrong place does not pass.
+ * The header's CRC covers everything but the body (which has the client's own) and is seeded with the fact's position
+ * (the upper half of lsn * 0x9e3779b97f4a7c15), so that a fact read from the wrong place does not pass.
  *
  *   0 u32 size   4 u8 kind   5 u8 format   6 u16 entry   8 u64 instant   16 u64 request number   24 u32 session   28
  * u32 crc32c

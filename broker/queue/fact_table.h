@@ -1,6 +1,7 @@
 /* fact_table.h - everything that can become true.  FACT(NAME, name, code, bytes, help)
  *
- * `bytes` is the fixed part behind the fact header. Codes are on disk: never change or reuse one. No include guard: expanded many times. */
+ * `bytes` is the fixed part behind the fact header. Codes are on disk: never change or reuse one. No include guard:
+ * expanded many times. */
 FACT(QUEUE_CREATED, queue_created, 1, 224, "a queue exists from now on")
 FACT(QUEUE_DROPPED, queue_dropped, 2, 8, "a queue is gone; its messages are reaped by facts that follow")
 FACT(REAPED, reaped, 3, 8, "some messages of a dropped queue are gone")

@@ -47,6 +47,7 @@ static void empty(struct wheel *w, struct instant start)
     memset(w->occupied, 0, sizeof w->occupied);
     w->now = start.ns / WHEEL_TICK_NS;
     w->spreading = 0;
+    w->quiet = UINT64_MAX;
 }
 
 enum leat_status wheel_open(struct wheel *w, uint32_t slots, struct instant start)
@@ -152,6 +153,10 @@ void wheel_arm(struct wheel *w, uint32_t slot, struct instant due)
         unlink_out(w, slot);
     }
     link_in(w, slot, tick);
+    unsigned shift = 8 * level_of(w, tick);
+    uint64_t start = tick >> shift << shift; /* of its bucket, which is to be spread then */
+    if (start < w->quiet)
+        w->quiet = start;
 }
 
 /* The first occupied bucket of a level behind the one where the wheel stands (level 0: from where it stands), or -1. */
@@ -211,6 +216,8 @@ uint32_t wheel_fire(struct wheel *w, struct instant now)
     uint64_t until = now.ns / WHEEL_TICK_NS;
     uint64_t tick;
     unsigned level;
+    if (until < w->quiet && w->spreading == 0)
+        return SLAB_NONE;
     if (w->spreading > 0)
         spread(w);
     while (w->spreading == 0 && next_tick(w, &tick, &level) && tick <= until) {
@@ -227,6 +234,8 @@ uint32_t wheel_fire(struct wheel *w, struct instant now)
             wheel_prefetch(w, ahead);
         return slot;
     }
+    if (w->spreading == 0)
+        w->quiet = next_tick(w, &tick, &level) ? tick : UINT64_MAX;
     return SLAB_NONE;
 }
 

@@ -26,6 +26,7 @@ struct wheel {
     struct slab pieces; /* of buckets */
     uint64_t now;       /* in ticks: every entry of an earlier tick has fired */
     unsigned spreading; /* level whose bucket at `now` is being moved down, or 0 */
+    uint64_t quiet;     /* nothing is to do before this tick: an idle wheel is asked one question */
     uint32_t heads[WHEEL_LEVELS][WHEEL_BUCKETS];
     uint64_t occupied[WHEEL_LEVELS][WHEEL_BUCKETS / 64];
 };

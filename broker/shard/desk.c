@@ -46,6 +46,7 @@ void desk_list_add(struct desk *d, struct desk_list *list, uint32_t index)
     else
         desk_place(d, list->last - 1)->next = index + 1;
     list->last = index + 1;
+    list->count++;
 }
 
 void desk_list_remove(struct desk *d, uint32_t index)
@@ -61,6 +62,7 @@ void desk_list_remove(struct desk *d, uint32_t index)
         p->list->last = p->previous;
     else
         desk_place(d, p->next - 1)->previous = p->previous;
+    p->list->count--;
     p->list = NULL;
 }
 
@@ -138,6 +140,17 @@ uint32_t desk_attached(const struct desk *d, uint8_t transport, uint32_t peer)
         handle = s->peer_next;
     }
     return DESK_NONE;
+}
+
+bool desk_crowded(const struct desk *d, uint8_t transport, uint32_t peer)
+{
+    unsigned n = 0;
+    for (uint32_t handle = *desk_chain(d, transport, peer); handle != DESK_NONE;) {
+        const struct desk_session *s = desk_session(d, handle);
+        n += s->peer == peer && s->transport == transport;
+        handle = s->peer_next;
+    }
+    return n >= DESK_PEER_SESSIONS;
 }
 
 void desk_hello_hold(struct desk *d, uint32_t handle)

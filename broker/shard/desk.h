@@ -27,13 +27,20 @@
 #include "units.h"
 #include "wheel.h"
 
-enum { DESK_NONE = 0xffffffff, DESK_HELD_LISTS = 16, DESK_PEER_CHAINS = 4096, DESK_HELLOS = 64 };
+enum {
+    DESK_NONE = 0xffffffff,
+    DESK_HELD_LISTS = 16,
+    DESK_PEER_CHAINS = 4096,
+    DESK_HELLOS = 64,
+    DESK_PEER_SESSIONS = 64
+};
 
 enum desk_state { DESK_IDLE, DESK_HELD, DESK_SENDING, DESK_PARKED, DESK_DRAWING };
 
 /* All zero is an empty list. */
 struct desk_list {
     uint32_t first, last; /* places + 1; 0: none */
+    uint32_t count, zero;
 };
 
 struct desk_place {
@@ -50,7 +57,7 @@ struct desk_place {
     struct instant until;
     uint8_t *bytes; /* a whole operation that waits or is on its way, or NULL */
     uint32_t bytes_size, bytes_room, bytes_sent;
-    uint16_t answer; /* mark of its pieces */
+    uint16_t answer;  /* mark of its pieces */
     uint32_t drawing; /* DRAWING: its number */
 };
 
@@ -130,6 +137,8 @@ void desk_settle(struct desk *d, uint32_t index, enum desk_state state);
 void desk_attach(struct desk *d, uint32_t handle, uint8_t transport, uint32_t peer, uint32_t frame_max);
 void desk_detach(struct desk *d, uint32_t handle, struct instant now);
 uint32_t desk_attached(const struct desk *d, uint8_t transport, uint32_t peer);
+/* desk_crowded: this peer has as many sessions as one connection may have, DESK_PEER_SESSIONS. */
+bool desk_crowded(const struct desk *d, uint8_t transport, uint32_t peer);
 
 /* Hellos whose answer waits, in order of their blocks. */
 void desk_hello_hold(struct desk *d, uint32_t handle);

@@ -317,6 +317,12 @@ static unsigned shard_letters(struct shard *s)
     return n;
 }
 
+static void shard_flush(struct shard *s)
+{
+    for (unsigned i = 0; i < s->transport_count; i++)
+        s->transports[i]->ops->flush(s->transports[i]);
+}
+
 unsigned shard_step(struct shard *s, struct instant now)
 {
     shard_pass(s, now);
@@ -324,6 +330,8 @@ unsigned shard_step(struct shard *s, struct instant now)
     unsigned n = replica_leads(s->replica) ? stage_input_run(s) : 0;
     n += stage_time_run(s);
     n += stage_take_match(s);
+    if (n > 0)
+        shard_flush(s); /* what need not wait for the disk does not wait for the work that starts it */
     n += replica_step(s->replica, now);
     n += stage_draw_step(s);
     n += stage_reply_release(s);
@@ -331,9 +339,13 @@ unsigned shard_step(struct shard *s, struct instant now)
     n += shard_letters(s);
     if (n > 0)
         s->sending_tried = 0; /* there may be memory now */
-    for (unsigned i = 0; i < s->transport_count; i++)
-        s->transports[i]->ops->flush(s->transports[i]);
+    shard_flush(s);
     return n;
+}
+
+bool shard_waits(const struct shard *s)
+{
+    return s->batch.running || s->desk.held_count > 0 || s->desk.hello_head != DESK_NONE;
 }
 
 static struct instant shard_boot_of(const struct shard *s, struct instant log)
@@ -354,7 +366,8 @@ bool shard_arm(struct shard *s)
 {
     unsigned armed = 0;
     bool quiet = stage_reply_stand(s);
-    for (; quiet && armed < s->transport_count; armed++)
+    /* While a request waits for the log no port is drained: what lies there must not keep us awake. */
+    for (; quiet && !s->batch.running && armed < s->transport_count; armed++)
         quiet = s->transports[armed]->ops->arm(s->transports[armed]);
     for (unsigned i = 0; quiet && i < s->mailbox_count; i++)
         quiet = mailbox_arm(s->mailboxes[i]);

@@ -65,6 +65,8 @@ void shard_attach_mailbox(struct shard *s, struct mailbox *m);
 
 /* One iteration; how many things happened (0: idle). `now` never goes back. */
 unsigned shard_step(struct shard *s, struct instant now);
+/* Whether somebody waits for the disk: the log has no room, or answers are held. */
+bool shard_waits(const struct shard *s);
 /* When shard_step() has something to do by itself, or INSTANT_NEVER. */
 struct instant shard_next_due(const struct shard *s);
 /* Before sleeping: false: something is here already. */

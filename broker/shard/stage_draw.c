@@ -295,6 +295,8 @@ unsigned stage_draw_step(struct shard *s)
     unsigned n = 0;
     uint64_t tag;
     enum leat_status status;
+    if (s->draws_live == 0)
+        return 0;
     while (journal_fetched(s->journal, &tag, &status)) {
         stage_draw_arrived(s, tag, status);
         n++;

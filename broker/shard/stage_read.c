@@ -20,8 +20,7 @@ static enum leat_status stage_read_keep(struct shard *s, struct desk_place *p, u
 static void stage_read_stat_of(const struct shard *s, uint32_t number, struct reply_stat *stat)
 {
     engine_stat(&s->engine, number, s->log_now, stat);
-    for (uint32_t i = desk_line(&s->desk, number)->first; i != 0; i = desk_place(&s->desk, i - 1)->next)
-        stat->parked++;
+    stat->parked = desk_line(&s->desk, number)->count;
 }
 
 static enum leat_status stage_read_stat(struct shard *s, const struct request *r, struct desk_place *p)

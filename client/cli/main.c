@@ -120,15 +120,12 @@ static bool takes_value(const char *word)
     return !strcmp(word, "-s") || !strcmp(word, "--server") || !strcmp(word, "--timeout");
 }
 
-int main(int argc, char **argv)
+/* The words of the command line; `words` has room for all of them. */
+static int dispatch(int argc, char **argv, const char **words)
 {
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of a write, told as such */
-    const char **words = calloc((size_t)argc + 1, sizeof *words);
     struct arguments a = {0};
     char why[ARGUMENTS_WHY];
     int at = 1, used = 0;
-    if (!words)
-        return EXIT_BUG;
     if (argc > 1 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))) {
         printf("leat " LEAT_VERSION "\n");
         return report_flush(EXIT_DONE);
@@ -145,13 +142,18 @@ int main(int argc, char **argv)
     }
     const char *second = at + 1 < argc ? argv[at + 1] : NULL;
     const struct command *c = find_command(argv[at], second, &used);
-    int code;
     if (!c)
-        code = no_command(argv[at], second);
-    else if (!arguments_read(&a, words, argc - at - used, argv + at + used, c->options, why))
-        code = report_usage("%s (leat %s --help)", why, c->name);
-    else
-        code = run(c, &a);
+        return no_command(argv[at], second);
+    if (!arguments_read(&a, words, argc - at - used, argv + at + used, c->options, why))
+        return report_usage("%s (leat %s --help)", why, c->name);
+    return run(c, &a);
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of a write, told as such */
+    const char **words = calloc((size_t)argc + 1, sizeof *words);
+    int code = words ? dispatch(argc, argv, words) : report_status(LEAT_NO_MEMORY, "words");
     free(words);
     return code;
 }

@@ -76,7 +76,7 @@ broker_ends() {
 }
 
 background() {
-    "$@" &
+    "$@" <&0 &
     others="$others $!"
 }
 # until_lines FILE N [SECONDS]: waits until the file has so many lines; false when that takes too long.
@@ -84,7 +84,7 @@ until_lines() {
     local end=$((SECONDS + ${3:-60}))
     while [ "$(wc -l <"$1")" -lt "$2" ]; do
         [ $SECONDS -ge $end ] && return 1
-        read -r -t 0.02 <>"$T/never" || :
+        read -r -t 0.02 <>"$T/.never" || :
     done
 }
 # unmount DIRECTORY: the kernel lets go of a dead process's io_uring files a moment after it has ended.
@@ -92,7 +92,7 @@ unmount() {
     local end=$((SECONDS + 30))
     until umount "$1" 2>/dev/null; do
         [ $SECONDS -ge $end ] && umount "$1" && return 1
-        read -r -t 0.01 <>"$T/never" || :
+        read -r -t 0.01 <>"$T/.never" || :
     done
 }
-mkfifo "$T/never"
+mkfifo "$T/.never"

@@ -128,7 +128,7 @@ static uint32_t answer(uint8_t *out, uint32_t peer, const struct frame_op *op)
             parks = 0;
             queue = r.name;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case OP_QUEUE_STAT:
         stat.name = r.name;
         return reply_stat(out, r.op, r.number, &stat);

@@ -9,7 +9,7 @@ dir=$(mktemp -d)
 "$B/prog_null" "$dir/sock" >"$dir/log" 2>&1 &
 null=$!
 trap 'kill $null; wait $null; rm -rf "$dir"' EXIT
-for _ in $(seq 100); do grep -q ready "$dir/log" && break; sleep 0.05; done
+for _ in $(seq 100); do grep -qs ready "$dir/log" && break; sleep 0.05; done
 
 # bench CONDITION WORDS...: the JSON of a run, as variables of a python condition.
 bench() {

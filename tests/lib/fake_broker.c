@@ -123,7 +123,7 @@ struct fake_queue *fake_broker_queue(struct fake_broker *b, const char *name)
         must(q->messages != NULL);
         return q;
     }
-    must(!"a free queue");
+    must(false); /* there is none free */
     return NULL;
 }
 

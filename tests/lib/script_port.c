@@ -18,6 +18,8 @@ struct script_port {
     struct transport transport;
     struct transport_packet packets[PACKETS];
     unsigned packet_count;
+    void *given[PACKETS]; /* buffers that the shard has now */
+    unsigned given_count;
     struct script_frame answers[ANSWERS];
     unsigned answer_count;
     uint8_t *reserved, *popped;
@@ -35,6 +37,8 @@ static unsigned script_port_receive(struct transport *t, struct transport_packet
     struct script_port *p = script_port_of(t);
     unsigned n = p->packet_count < max ? p->packet_count : max;
     memcpy(packets, p->packets, n * sizeof *packets);
+    for (unsigned i = 0; i < n; i++)
+        p->given[p->given_count++] = packets[i].buffer;
     p->packet_count -= n;
     memmove(p->packets, p->packets + n, p->packet_count * sizeof *packets);
     return n;
@@ -42,9 +46,11 @@ static unsigned script_port_receive(struct transport *t, struct transport_packet
 
 static void script_port_done(struct transport *t, const struct transport_packet *packets, unsigned n)
 {
-    must(t != NULL);
+    struct script_port *p = script_port_of(t);
+    must(n == p->given_count);
     for (unsigned i = 0; i < n; i++)
         free(packets[i].buffer);
+    p->given_count = 0;
 }
 
 static uint8_t *script_port_reserve(struct transport *t, uint32_t peer, uint32_t size)
@@ -106,6 +112,8 @@ struct script_port *script_port_open(uint32_t frame_max, bool datagrams)
 
 void script_port_close(struct script_port *p)
 {
+    for (unsigned i = 0; i < p->given_count; i++)
+        free(p->given[i]);
     for (unsigned i = 0; i < p->packet_count; i++)
         free(p->packets[i].buffer);
     for (unsigned i = 0; i < p->answer_count; i++)

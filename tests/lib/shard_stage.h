@@ -32,6 +32,7 @@ struct stage {
 };
 
 static struct stage *stage;
+static void (*stage_config)(struct shard_config *c); /* changes the configuration of the next start, if set */
 
 static inline void config_small(struct shard_config *c)
 {
@@ -48,6 +49,8 @@ static inline void start(void)
 {
     struct shard_config c;
     config_small(&c);
+    if (stage_config)
+        stage_config(&c);
     struct shard_start at = {
         .boot = stage->now, .wall_ns = 1700000000000000000ull + stage->now.ns, .boot_id = "one boot"};
     memcpy(at.entropy, "0123456789abcdef0123456789abcdef", 32);

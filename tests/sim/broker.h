@@ -27,7 +27,7 @@ struct broker {
     uint64_t wake_at; /* entry of the agenda that counts; UINT64_MAX: none */
     uint64_t paused_until;
     bool stopping;
-    bool settled; /* after a power cut: what is on the disk is all durable */
+    bool settled;               /* after a power cut: what is on the disk is all durable */
     bool failing, flush_failed; /* an operation of the disk was told to fail */
     bool reboots;               /* the next start is of a new machine life */
 

@@ -66,7 +66,8 @@ bool drain_work(struct drain *d)
 {
     struct actor *a = &d->actor;
     struct world *w = a->w;
-    if (d->asked || d->over || w->now < a->think_until || a->held_count > 0 || client_pending(a->client) > 0 || !broker_up(&w->broker))
+    if (d->asked || d->over || w->now < a->think_until || a->held_count > 0 || client_pending(a->client) > 0 ||
+        !broker_up(&w->broker))
         return false;
     const struct engine *e = shard_engine(w->broker.shard);
     while (d->at < e->queues.used && engine_queue_at(e, d->at)->state != QUEUE_LIVE)

@@ -43,7 +43,7 @@ struct world {
     enum phase phase;
     uint64_t now, hash, deadline;
     uint32_t operations, next_crash, calls; /* calls: open now */
-    uint32_t kinds[4]; /* events by enum entry_kind */
+    uint32_t kinds[4];                      /* events by enum entry_kind */
     bool trace, wire;
     struct world_stats stats;
 };

@@ -47,6 +47,11 @@ report "a function over 70 lines" "$long"
 
 report "a file over 600 lines" "$(wc -l $sources | awk '$1 > 600 && $2 != "total" {print $2 ": " $1}')"
 report "not formatted (clang-format -i)" "$(clang-format --dry-run $(echo "$sources" | grep -v '_table\.h$') 2>&1 | grep -E 'warning' | cut -d: -f1 | sort -u)"
+report "an example that the README quotes otherwise" "$(awk '
+    /^<!-- example: / { file = $3; next }
+    /^<!-- \/example/ { if ((getline line < file) > 0) print file ": ends too early"; file = ""; next }
+    file && /^```/ { next }
+    file { if ((getline line < file) <= 0 || line != $0) { print file ": " $0; file = "" } }' README.md)"
 report "words of a workplace" "$(git grep -nE '/wor[k]/|\.\./share[d]|\.librar[y]' -- . 2>/dev/null)"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

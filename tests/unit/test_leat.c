@@ -175,6 +175,20 @@ TEST(leat, pipelined_calls_come_back_by_callback_also_from_inside_a_blocking_cal
     fake_server_close(s);
 }
 
+TEST(leat, spinning_sees_what_it_has_to_say_next)
+{
+    struct fake_server *s = fake_server_open();
+    struct leat_options o = {.spin_ns = 5 * LEAT_MILLISECOND, .timeout_ns = 60 * LEAT_SECOND};
+    struct leat *l = open_at(fake_server_address(s), &o);
+    leat_queue_create(l, "q", NULL);
+    uint64_t start = now_ns();
+    for (unsigned i = 0; i < 20; i++) /* the first asks for the queue's number, and then has to send itself */
+        assert_int_equal(leat_put(l, "q", "x", 1, NULL, NULL), LEAT_OK);
+    assert_true(now_ns() - start < 9 * LEAT_SECOND); /* it slept for 10 s once */
+    leat_close(l);
+    fake_server_close(s);
+}
+
 TEST(leat, what_is_refused_for_now_is_asked_again_when_the_user_wants_that)
 {
     struct fake_server *s = fake_server_open();

@@ -1,5 +1,6 @@
 /* test_shard_odd.c - the shard and what clients do that nobody expects: late hellos, moves in the middle of an answer,
  * requests in pieces that need none, windows that shrink. */
+#include "desk.h"
 #include "shard_stage.h"
 
 static void hello_from(uint32_t peer, uint64_t oldest, uint64_t answered)
@@ -264,5 +265,58 @@ TEST(shard_odd, a_hello_in_pieces_is_no_request)
     send_frame(FRAME_FRAGMENT, piece, FRAME_FRAGMENT_HEADER + size);
     pass(duration_ms(1));
     assert_int_equal(answer(NULL), LEAT_BAD_OP);
+    end();
+}
+
+static void many_sessions(struct shard_config *c)
+{
+    c->sessions = 256;
+}
+
+TEST(shard_odd, one_connection_cannot_take_all_sessions)
+{
+    stage_config = many_sessions;
+    begin();
+    stage_config = NULL;
+    uint32_t ours = stage->session;
+    unsigned refused = 0;
+    for (uint64_t nonce = 1; nonce <= 100; nonce++) {
+        struct request r = {.op = OP_HELLO,
+                            .number = nonce,
+                            .hello = {.version_min = 1, .version_max = 1, .secret = nonce, .oldest = 1, .window = 8}};
+        stage->session = 0;
+        stage->op_size = request_encode(stage->op, &r);
+        send_op();
+        pass(duration_ms(2));
+    }
+    pass(duration_ms(20));
+    struct frame_op op;
+    for (uint8_t status = answer(&op); status != UINT8_MAX; status = answer(&op))
+        refused += status == LEAT_SESSIONS_FULL;
+    assert_int_equal(refused, 100 - (DESK_PEER_SESSIONS - 1));
+    stage->session = ours;
+    end();
+}
+
+TEST(shard_odd, a_port_that_may_not_be_drained_keeps_nobody_awake)
+{
+    begin();
+    static char body[400001];
+    struct shard_counters counters = {0};
+    memset(body, 'x', sizeof body - 1);
+    for (unsigned i = 0; i < 40 && counters.stalls == 0; i++) { /* the disk never moves: the log fills up */
+        send_put(++stage->number, body, 4, (struct duration){0});
+        while (shard_step(stage->shard, stage->now) > 0)
+            continue;
+        shard_count(stage->shard, &counters);
+    }
+    assert_true(counters.stalls > 0);
+    send_put(++stage->number, "behind", 1, (struct duration){0});
+    assert_true(shard_arm(stage->shard));
+    shard_disarm(stage->shard);
+    pass(duration_ms(50)); /* the disk moves again */
+    assert_true(shard_arm(stage->shard));
+    shard_disarm(stage->shard);
+    assert_true(engine_queue_at(shard_engine(stage->shard), queue.number)->counters.ready > 8);
     end();
 }
