@@ -9,6 +9,8 @@
 #include "mark.h"
 #include "must.h"
 
+enum { BEHIND_SENDS = 4 };
+
 static enum leat_status hello_refused(struct client *c, enum leat_status status, struct instant now)
 {
     if (c->session_open && !status_retry(status) && status != LEAT_BAD_VERSION) { /* it cannot be resumed */
@@ -66,6 +68,17 @@ static void lose_session(struct client *c)
     c->broken = c->broken || c->link == LINK_READY;
 }
 
+/* The broker asks for a number that it has answered: an old gap, late on its way, or a broker that has forgotten and
+ * believed an old hello. If nothing helps, a new hello tells it where we are. */
+static void behind(struct client *c)
+{
+    const struct window_slot *oldest = window_find(&c->window, c->window.oldest);
+    if (!oldest || oldest->sends < BEHIND_SENDS)
+        return;
+    mark(client_broker_behind);
+    c->broken = true;
+}
+
 static enum leat_status pong(struct client *c, const struct frame_op *op, struct instant now)
 {
     if (op->status == LEAT_NO_SESSION || op->status == LEAT_SESSION_EXPIRED)
@@ -73,9 +86,14 @@ static enum leat_status pong(struct client *c, const struct frame_op *op, struct
     if (op->status != LEAT_GAP)
         return LEAT_OK;
     struct window_slot *slot = window_find(&c->window, op->number);
-    if (!slot || (c->window.to_send & 1ull << (slot - c->window.slots)))
-        return LEAT_OK;                                      /* about to be sent */
-    unsigned doubling = slot->sends < 10 ? slot->sends : 10; /* a full window behind each gap would drown the net */
+    if (!slot) {
+        behind(c);
+        return LEAT_OK;
+    }
+    if (c->window.to_send & 1ull << (slot - c->window.slots))
+        return LEAT_OK; /* about to be sent */
+    /* a full window behind each gap would drown the net */
+    unsigned doubling = slot->sends < 10 ? slot->sends : 10;
     if (slot->sends > 1 && instant_since(now, slot->sent).ns < c->window.smoothed.ns << (doubling - 1))
         return LEAT_OK; /* on its way: this gap was seen by a request that had left before it */
     mark(client_gap);
