@@ -9,9 +9,9 @@
  *
  * A missing block <= W is rot, and we stop and say where. A missing block > W was never acknowledged: a torn tail.
  * Whole blocks behind it are looked for, since they may know a higher W; if they do not, they were in flight together
- * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: a missing block and a
- * whole one may be 2 * block_bytes_max apart; a block that is dropped unseen does no harm, because its hash chain leads
- * nowhere. */
+ * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: between a missing block
+ * and a whole one, all but one of those in flight may be torn; a block that is dropped unseen does no harm, because its
+ * hash chain leads nowhere. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,7 +200,7 @@ static void replay_wipe(struct journal *j, uint32_t order, uint64_t from, uint64
 
 static void replay_search(struct journal *j, struct tear *tear)
 {
-    uint64_t reach = max64(2 * (uint64_t)j->replay->largest, REPLAY_LOOK), looked = 0;
+    uint64_t reach = max64((LOG_DEPTH_MAX + 1) * (uint64_t)j->replay->largest, REPLAY_LOOK), looked = 0;
     uint64_t offset = tear->offset;
     for (uint32_t order = tear->order; order < j->segments.total && looked <= reach; order++, offset = 0) {
         uint64_t from = offset;
