@@ -99,7 +99,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: bench all install deps run test unit asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
+.PHONY: bench all install deps run test unit sim asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -205,6 +205,16 @@ fuzz:
 	    SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all' fuzz-programs
 	@F=$(B)-fuzz FUZZ_TARGET='$(TARGET)' FUZZ_SECONDS=$(or $(SECONDS),60) bash tests/fuzz/fuzz.sh
 fuzz-programs: $(FUZZ_BINS)
+
+# The simulator: SEEDS=A..B for more seeds; BUG=n builds a planted bug, which must be caught.
+SEEDS ?= 1..2000
+sim:
+ifeq ($(BUG),0)
+	@$(MAKE) --no-print-directory $(B)/leat-sim
+	@$(B)/leat-sim --seeds $(SEEDS)
+else
+	@B=$(B) tests/sim/planted.sh $(BUG)
+endif
 
 tidy: programs $(UNIT_BINS)
 	@B=$(B) bash tests/tidy/tidy.sh

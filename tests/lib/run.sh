@@ -16,7 +16,7 @@ for program in "$@"; do
         echo "FAILED: $program (exit $rc)"
     else
         echo "$(basename "$program"): $line"
-        printf '%s\n' "$out" | grep '^SKIPPED' || :
+        printf '%s\n' "$out" | grep -E '^(SKIPPED|\| )' || :
     fi
 done
 if [ "$skipped" -gt 0 ]; then

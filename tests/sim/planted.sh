@@ -7,7 +7,8 @@ bugs=("$@")
 [ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 24 28 29 33 35)
 passed=0 failed=0
 mkdir -p "$B/bugs"
-make --no-print-directory -j2 B="$B" "$B/leat-sim" || exit 1
+unset MAKEFLAGS MAKEOVERRIDES MFLAGS
+make --no-print-directory -j2 B="$B" BUG=0 "$B/leat-sim" >/dev/null || exit 1
 
 build() { # bug
     local dir=$B/bugs/$1
@@ -21,20 +22,20 @@ build() { # bug
     make --no-print-directory B="$dir" BUG="$1" "$dir/leat-sim"
 }
 
-printf '%5s  %10s  %s\n' bug 'seeds' 'caught as'
+printf '| %4s  %7s  %s\n' bug seeds 'caught as'
 for bug in "${bugs[@]}"; do
     if ! build "$bug" >/dev/null 2>"$B/bugs/log"; then
-        printf '%5s  %10s  %s\n' "$bug" - 'no such bug, or it does not build'
+        printf '| %4s  %7s  %s\n' "$bug" - 'no such bug, or it does not build'
         failed=$((failed + 1))
         continue
     fi
     out=$("$B/bugs/$bug/leat-sim" --seeds "1..$SEEDS" --first --sample 0 --jobs "${JOBS:-2}" 2>/dev/null)
     line=$(printf '%s\n' "$out" | sed -n 's/^seed \([0-9]*\) failed: \(.*\)/\1 \2/p' | sort -n | head -n 1)
     if [ -n "$line" ]; then
-        printf '%5s  %10s  %s\n' "$bug" "${line%% *}" "${line#* }"
+        printf '| %4s  %7s  %s\n' "$bug" "${line%% *}" "${line#* }"
         passed=$((passed + 1))
     else
-        printf '%5s  %10s  %s\n' "$bug" "> $SEEDS" 'NOT CAUGHT'
+        printf '| %4s  %7s  %s\n' "$bug" "> $SEEDS" 'NOT CAUGHT'
         failed=$((failed + 1))
     fi
     rm -rf "$B/bugs/$bug"
