@@ -27,7 +27,7 @@ static void draw_broker(struct draw *d, struct prng *p)
     c->window = (uint16_t)PICK(p, 8, 16, 64);
     c->body_max = (uint32_t)PICK(p, 64, 500, 1000, block / 8);
     c->durability = (uint8_t)PICK(p, CLASS_DISK, CLASS_DISK, CLASS_DISK, CLASS_MEMORY);
-    c->session_timeout = duration_ms(PICK(p, 30, 300, 5000, 60000));
+    c->session_timeout = duration_ms(PICK(p, 20, 50, 300, 5000, 60000));
     c->wait_max = duration_s(20);
     c->buffer_max = 16u << 20; /* a take of BATCH_MAX cold messages needs 10 MiB */
     c->journal.block_bytes_max = (uint32_t)block;

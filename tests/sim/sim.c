@@ -102,6 +102,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--faults") == 0)
             return list_faults();
+        if (strcmp(argv[i], "--help") == 0)
+            return printf("%s", usage) < 0;
         if (strcmp(argv[i], "--story") == 0)
             return play(argc - i - 1, argv + i + 1);
         if (strcmp(argv[i], "--trace") == 0)

@@ -36,7 +36,7 @@ static void strike_one(struct strike *s, enum fault f)
         return net_clog(&w->net, some_actor(s), PICK(&s->prng, 1000000, 50000000, 2000000000));
     case FAULT_GONE:
         return actor_die(&w->actor[some_actor(s)], prng_chance(&s->prng, 50),
-                         w->now + PICK(&s->prng, 1000, 10000000, 1000000000));
+                         w->now + PICK(&s->prng, 1000, 10000000, 100000000, 1000000000));
     case FAULT_WRITE_ERROR:
         return broker_fail_disk(b, DISK_WRITE, 1 + (uint32_t)prng_below(&s->prng, 10));
     case FAULT_FLUSH_ERROR:
@@ -58,7 +58,7 @@ static uint32_t odds(enum fault f)
     case FAULT_CLOG:
         return 40;
     case FAULT_GONE:
-        return 20;
+        return 60;
     case FAULT_PAUSE:
     case FAULT_CLOCK:
     case FAULT_NO_SPACE:
@@ -125,6 +125,14 @@ void strike_heal(struct strike *s)
     fake_disk_fail(b->disk, DISK_FLUSH, 0, 0);
     fake_disk_create_fail(b->disk, 0);
     broker_wake(b, s->w->now);
+}
+
+void strike_last(struct strike *s)
+{
+    struct world *w = s->w;
+    for (unsigned i = 0; i < w->draw.actors; i++)
+        if (draw_has(&w->draw, FAULT_GONE) && prng_chance(&s->prng, 50))
+            actor_die(&w->actor[i], false, UINT64_MAX);
 }
 
 bool strike_idle(const struct strike *s)

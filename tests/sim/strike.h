@@ -19,6 +19,8 @@ struct strike {
 
 void strike_open(struct strike *s, struct world *w);
 void strike_dice(struct strike *s);
+/* strike_last: before the faults end, some clients die. strike_heal: nothing goes wrong any more. */
+void strike_last(struct strike *s);
 void strike_heal(struct strike *s);
 /* strike_idle: every crash that was drawn has happened, and the broker is back. */
 bool strike_idle(const struct strike *s);

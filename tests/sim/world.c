@@ -13,6 +13,8 @@
 #include "wire_trace.h"
 
 enum { EVENTS_MAX = 1500000, HASHED_BYTES = 240 /* of each packet */ };
+#define HEAL_BIRTH_NS 400000000ull
+#define REST_NS 25000000000ull /* longer than takes wait */
 #define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
 #define DRAIN_BOUND (400 * 86400000000000ull) /* delays of a month, in rounds */
 
@@ -169,14 +171,15 @@ static void heal(struct world *w)
     world_trace(w, "-- faults are off");
     w->phase = PHASE_LIVENESS;
     w->deadline = w->now + LIVENESS_BOUND;
+    strike_last(&w->strike);
     w->net.faults = false;
     strike_heal(&w->strike);
     for (unsigned i = 0; i < w->draw.actors; i++) {
         w->actor[i].quiet = true;
-        if (!w->actor[i].client) /* it stays dead */
-            w->actor[i].born = UINT64_MAX;
+        if (!w->actor[i].client) /* it comes once more, maybe with the place of its own old session */
+            w->actor[i].born = w->now + HEAL_BIRTH_NS;
         net_clog(&w->net, i, 0);
-        agenda_add(&w->agenda, w->now, ENTRY_ACTOR, i, 0, NULL);
+        agenda_add(&w->agenda, w->actor[i].client ? w->now : w->actor[i].born, ENTRY_ACTOR, i, 0, NULL);
     }
 }
 
@@ -185,6 +188,7 @@ static bool all_said_goodbye(struct world *w)
     unsigned left = 0;
     for (unsigned i = 0; i < w->draw.actors; i++) {
         struct actor *a = &w->actor[i];
+        left += !a->client && a->born != UINT64_MAX;
         if (!a->client)
             continue;
         if (client_finished(a->client)) {
@@ -193,7 +197,7 @@ static bool all_said_goodbye(struct world *w)
             continue;
         }
         left++;
-        if (!a->leaving && actor_idle(a)) {
+        if (!a->leaving && actor_idle(a) && client_ready(a->client)) {
             a->leaving = true;
             client_bye(a->client);
             agenda_add(&w->agenda, w->now, ENTRY_ACTOR, i, 0, NULL);
@@ -219,6 +223,15 @@ static void late(struct world *w)
     history_fail(&w->history, "L5: draining does not end");
 }
 
+/* Nobody is there any more; sessions and waits of clients that died must end without harm. */
+static void rest(struct world *w)
+{
+    world_trace(w, "-- resting");
+    w->phase = PHASE_REST;
+    w->rest_until = w->now + REST_NS;
+    actor_die(&w->drain.actor, false, w->rest_until);
+}
+
 /* What comes after this event; true when the run is over. */
 static bool phase_ends(struct world *w)
 {
@@ -235,8 +248,12 @@ static bool phase_ends(struct world *w)
         w->deadline = w->now + DRAIN_BOUND;
         drain_open(&w->drain, w);
         return false;
+    case PHASE_DRAIN:
+        if (drain_over(&w->drain))
+            rest(w);
+        return false;
     default:
-        return drain_over(&w->drain);
+        return w->now >= w->rest_until;
     }
 }
 

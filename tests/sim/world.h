@@ -1,8 +1,8 @@
 /* world.h - one run: the broker, its clients, their net, virtual time, and what goes wrong.
  *
  * Phases: SAFETY (clients work, faults strike), then LIVENESS (faults end; every call must end, in bounded time), then
- * DRAIN (one client takes and acks all that is left, as often as leases and delays end), then the broker must be empty
- * and the history whole.
+ * DRAIN (one client takes and acks all that is left, as often as leases and delays end), REST (nobody is there, and time
+ * passes), then the broker must be empty and the history whole.
  *
  * Units: world nanoseconds. Memory: one world is used for all seeds of a process. Failure: world_run() is false and
  * history.text says why. Thread: one. */
@@ -18,7 +18,7 @@
 #include "net.h"
 #include "strike.h"
 
-enum phase { PHASE_SAFETY, PHASE_LIVENESS, PHASE_DRAIN, PHASE_OVER };
+enum phase { PHASE_SAFETY, PHASE_LIVENESS, PHASE_DRAIN, PHASE_REST };
 
 /* A queue of the draw, as far as its clients know it. */
 struct known_queue {
@@ -41,7 +41,7 @@ struct world {
     struct strike strike;
     struct known_queue queue[DRAW_QUEUES_MAX];
     enum phase phase;
-    uint64_t now, hash, deadline;
+    uint64_t now, hash, deadline, rest_until;
     uint32_t operations, next_crash, calls; /* calls: open now */
     uint32_t kinds[4];                      /* events by enum entry_kind */
     bool trace, wire;
