@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "runner.h"
+#include "story.h"
 
 static const char usage[] =
     "usage: leat-sim --seeds A..B | --seed N | --story FILE...\n"
@@ -56,6 +57,15 @@ static bool range(const char *text, uint64_t *first, uint64_t *last)
     return end != text && strncmp(end, "..", 2) == 0 && number(end + 2, last) && *first <= *last;
 }
 
+static int play(int n, char **paths)
+{
+    int failed = 0;
+    for (int i = 0; i < n; i++)
+        failed += !story_play(paths[i]);
+    printf("%d passed, %d failed\n", n - failed, failed);
+    return failed != 0 || n == 0;
+}
+
 /* One option with a value. */
 static bool option(struct runner_options *o, const char *name, const char *value)
 {
@@ -92,6 +102,8 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--faults") == 0)
             return list_faults();
+        if (strcmp(argv[i], "--story") == 0)
+            return play(argc - i - 1, argv + i + 1);
         if (strcmp(argv[i], "--trace") == 0)
             o.world.trace = true;
         else if (strcmp(argv[i], "--wire") == 0)
