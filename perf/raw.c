@@ -18,7 +18,7 @@
 #include "pace.h"
 #include "raw_frame.h"
 
-enum { PATIENCE_NS = 20000000, END_NS = 2000000000 };
+enum { PATIENCE_NS = 20000000, END_NS = 2000000000, FLUSH_FRAMES = 8 };
 
 struct raw_slot {
     bool out;
@@ -199,8 +199,12 @@ static void measure(struct raw *w)
         }
         while (w->rests > 0 && room(w))
             start(w, now);
-        for (due = now; more_wanted(w) && (o->rate <= 0 || pace_take(&pace, now < end ? now : end - 1, &due));)
+        unsigned burst = 0;
+        for (due = now; more_wanted(w) && (o->rate <= 0 || pace_take(&pace, now < end ? now : end - 1, &due));) {
             start(w, due);
+            if (++burst % FLUSH_FRAMES == 0)
+                link_flush(w->lane->link); /* the broker works on these while the next are written */
+        }
         link_flush(w->lane->link);
     }
     w->counting = false;

@@ -9,9 +9,9 @@
  *
  * A missing block <= W is rot, and we stop and say where. A missing block > W was never acknowledged: a torn tail.
  * Whole blocks behind it are looked for, since they may know a higher W; if they do not, they were in flight together
- * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: between a missing block
- * and a whole one, all but one of those in flight may be torn; a block that is dropped unseen does no harm, because its
- * hash chain leads nowhere. */
+ * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: between a missing
+ * block and a whole one, all but one of those in flight may be torn; a block that is dropped unseen does no harm,
+ * because its hash chain leads nowhere. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -13,11 +13,15 @@
 
 #include "mark.h"
 
-enum { DRAWS = 64 };
+enum { DRAWS = 64, DRAW_GAP = 4096, DRAW_TOGETHER = 256 * 1024 };
 
+/* Messages that lie near each other in one block are read together: the first of them leads, and its read covers them
+ * all. So a backlog of small messages costs a read or two an answer, not one a message. */
 struct draw_read {
     uint8_t *data;
     uint32_t room, skip;
+    uint32_t place, size; /* what is read, in the block */
+    uint16_t leader;
     bool arrived;
 };
 
@@ -143,18 +147,48 @@ uint32_t stage_draw_write(struct shard *s, uint8_t *out, uint8_t op, uint64_t nu
     return size;
 }
 
+static bool stage_draw_joins(const struct draw *d, uint16_t leader, unsigned i)
+{
+    const struct draw_message *m = &d->messages[i];
+    const struct draw_read *r = &d->reads[leader];
+    uint32_t place = m->where.place8 * 8;
+    return lsn_block(m->lsn) == lsn_block(d->messages[leader].lsn) && place >= r->place &&
+           place <= r->place + r->size + DRAW_GAP && place + m->where.size8 * 8 - r->place <= DRAW_TOGETHER;
+}
+
+/* Who is read together with whom. */
+static void stage_draw_lead(struct draw *d)
+{
+    uint16_t leader = 0;
+    for (uint16_t i = 0; i < d->count; i++) {
+        const struct message_where *w = &d->messages[i].where;
+        if (i == 0 || !stage_draw_joins(d, leader, i)) {
+            leader = i;
+            d->reads[i].place = w->place8 * 8;
+            d->reads[i].size = 0;
+        } else {
+            mark(bodies_read_together);
+        }
+        struct draw_read *r = &d->reads[leader];
+        uint32_t size = (w->place8 + w->size8) * 8 - r->place;
+        r->size = size > r->size ? size : r->size;
+        d->reads[i].leader = leader;
+    }
+}
+
 /* All the memory that a drawing will need, so that whoever has started can finish. */
 static bool stage_draw_memory(struct shard *s, struct draw *d)
 {
     d->answer_size = FRAME_OP_HEADER;
     for (unsigned i = 0; i < d->count; i++) {
-        const struct message_where *w = &d->messages[i].where;
         struct draw_read *r = &d->reads[i];
-        r->room = journal_fetch_bytes(w->place8 * 8, w->size8 * 8);
+        d->answer_size += stage_draw_size(&d->messages[i]);
+        if (r->leader != i)
+            continue;
+        r->room = journal_fetch_bytes(r->place, r->size);
         r->data = buffers_take(&s->buffers, r->room);
         if (!r->data)
             return false;
-        d->answer_size += stage_draw_size(&d->messages[i]);
     }
     d->answer = buffers_take(&s->buffers, d->answer_size);
     return d->answer != NULL;
@@ -184,6 +218,7 @@ bool stage_draw_start(struct shard *s, uint32_t session, uint64_t number, uint32
     s->draws_live++;
     memcpy(d->messages, messages, n * sizeof *messages);
     memset(d->reads, 0, n * sizeof *d->reads);
+    stage_draw_lead(d);
     if (!stage_draw_memory(s, d)) {
         stage_draw_free(s, d);
         return false;
@@ -210,14 +245,15 @@ static unsigned stage_draw_read(struct shard *s, unsigned number)
     for (; d->next < d->count && !d->abandoned; d->next++, n++) {
         const struct draw_message *m = &d->messages[d->next];
         struct draw_read *r = &d->reads[d->next];
-        uint32_t place = m->where.place8 * 8, size = m->where.size8 * 8;
-        const uint8_t *hot = stage_draw_bytes(s, m);
+        if (r->leader != d->next)
+            continue;
+        const uint8_t *hot = journal_hot(s->journal, m->lsn, r->place, r->size);
         if (hot) {
-            memcpy(r->data, hot, size);
+            memcpy(r->data, hot, r->size);
             r->arrived = true;
             continue;
         }
-        if (!journal_fetch(s->journal, m->lsn, place, size, r->data, &r->skip, (uint64_t)number << 16 | d->next))
+        if (!journal_fetch(s->journal, m->lsn, r->place, r->size, r->data, &r->skip, (uint64_t)number << 16 | d->next))
             return n;
         d->under_way++;
         s->counters.cold_reads++;
@@ -254,8 +290,9 @@ static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t 
         struct fact f;
         if (m->slot != SLAB_NONE && !stage_draw_leased(s, m))
             continue;
-        if (!d->reads[i].arrived ||
-            fact_decode(&f, d->reads[i].data + d->reads[i].skip, m->where.size8 * 8, m->lsn, true) != LEAT_OK) {
+        const struct draw_read *r = &d->reads[d->reads[i].leader];
+        const uint8_t *bytes = r->data + r->skip + (m->where.place8 * 8 - r->place);
+        if (!r->arrived || fact_decode(&f, bytes, m->where.size8 * 8, m->lsn, true) != LEAT_OK) {
             if (m->slot == SLAB_NONE)
                 continue; /* a peeked message may have been acknowledged and its segment written anew */
             *status = LEAT_CORRUPT;

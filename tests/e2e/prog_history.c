@@ -249,9 +249,14 @@ static void fill(void)
         h.takes_out++;
 }
 
-/* Sleeps until one of the handles has something to do. */
+/* Sleeps until one of the handles has something to do. Without a descriptor (vhost://, or no connection) only
+ * leat_poll() can sleep, and only for one of them. */
 static void rest(void)
 {
+    if (leat_fd(h.puts) < 0) {
+        leat_poll(h.puts, LEAT_MILLISECOND);
+        return;
+    }
     struct leat *all[3] = {h.puts, h.takes, h.acks};
     struct pollfd fds[3];
     uint64_t due = LEAT_SECOND / 10;
@@ -367,6 +372,7 @@ int main(int argc, char **argv)
         fail("%s: %s", argv[4], strerror(errno));
     setvbuf(stdout, NULL, _IOLBF, 0);
     signal(SIGTERM, on_term);
+    leat_vhost_register();
     h.puts = connect_to(h.address);
     h.takes = connect_to(h.address);
     h.acks = connect_to(h.address);

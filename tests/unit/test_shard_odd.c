@@ -320,3 +320,53 @@ TEST(shard_odd, a_port_that_may_not_be_drained_keeps_nobody_awake)
     assert_true(engine_queue_at(shard_engine(stage->shard), queue.number)->counters.ready > 8);
     end();
 }
+
+static void little_memory(struct shard_config *c)
+{
+    c->body_max = 32 << 10;
+    c->journal.depth = 2;
+    c->journal.block_bytes_max = 64 << 10;
+    c->journal.hot_bytes = 256 << 10;
+    c->journal.ack_reserve = 4 << 10;
+}
+
+TEST(shard_odd, small_bodies_that_are_cold_are_read_together)
+{
+    stage_config = little_memory;
+    begin();
+    stage_config = NULL;
+    for (unsigned i = 0; i < 3; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "small %u", i);
+        send_put(++stage->number, body, 50, (struct duration){0});
+        pass(duration_ms(10));
+        expect_run(LEAT_OK, 50);
+    }
+    static char large[30001];
+    memset(large, 'x', sizeof large - 1);
+    for (unsigned i = 0; i < 20; i++) { /* the newest log is all theirs */
+        send_put(++stage->number, large, 1, (struct duration){0});
+        pass(duration_ms(10));
+        expect_run(LEAT_OK, 1);
+    }
+    send_take(++stage->number, 150, (struct duration){0});
+    pass(duration_ms(20));
+    struct frame_op op;
+    struct reply_message m;
+    struct shard_counters counters;
+    uint32_t offset = 0;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.count, 150);
+    for (unsigned i = 0; i < 150; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "small %u", i / 50);
+        assert_true(reply_next_message(&op, &offset, &m));
+        assert_int_equal(m.body_size, strlen(body));
+        assert_memory_equal(m.body, body, m.body_size);
+    }
+    shard_count(stage->shard, &counters);
+    assert_true(counters.cold_reads > 0);
+    assert_true(counters.cold_reads <= 6);
+    assert_true(mark_count("bodies_read_together") > 0);
+    end();
+}
