@@ -14,7 +14,7 @@
 
 enum { EVENTS_MAX = 1500000, HASHED_BYTES = 240 /* of each packet */ };
 #define HEAL_BIRTH_NS 400000000ull
-#define REST_NS 25000000000ull /* longer than takes wait */
+#define REST_NS 25000000000ull                /* longer than takes wait */
 #define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
 #define DRAIN_BOUND (400 * 86400000000000ull) /* delays of a month, in rounds */
 

@@ -1,8 +1,8 @@
 /* world.h - one run: the broker, its clients, their net, virtual time, and what goes wrong.
  *
  * Phases: SAFETY (clients work, faults strike), then LIVENESS (faults end; every call must end, in bounded time), then
- * DRAIN (one client takes and acks all that is left, as often as leases and delays end), REST (nobody is there, and time
- * passes), then the broker must be empty and the history whole.
+ * DRAIN (one client takes and acks all that is left, as often as leases and delays end), REST (nobody is there, and
+ * time passes), then the broker must be empty and the history whole.
  *
  * Units: world nanoseconds. Memory: one world is used for all seeds of a process. Failure: world_run() is false and
  * history.text says why. Thread: one. */
