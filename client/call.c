@@ -158,9 +158,9 @@ void call_add_run(struct call *call, const struct reply_run *run)
     must(run->count <= call->entries - call->covered);
     struct reply_run *mine = (struct reply_run *)(void *)call->reply.bytes + call->runs_count++;
     *mine = *run;
-    if (call->repeated && run->status == LEAT_STALE_RECEIPT && call->op != OP_EXTEND) {
+    if (call->repeated && run->status != LEAT_OK && call->op != OP_EXTEND) {
         mark(client_repeated_receipt_is_stale);
-        mine->status = LEAT_UNKNOWN_OUTCOME; /* it may be stale because the first try worked */
+        mine->status = LEAT_UNKNOWN_OUTCOME; /* stale, or refused for another reason: the first try may have worked */
     }
     if (call->status == LEAT_OK)
         call->status = mine->status;

@@ -25,8 +25,8 @@
  * When the session has expired (the broker forgot us: a connection lost for longer than session_timeout), what was sent
  * and not answered ends as LEAT_UNKNOWN_OUTCOME, with these exceptions, which are sent again in the new session: what
  * was never sent at all; questions (peek, stat, list); take (a message that an unheard answer carried comes back when
- * its lease ends); extend; ack and nack, whose receipts fence them (their effect cannot come twice), where an answer of
- * stale_receipt after the repetition is told as LEAT_UNKNOWN_OUTCOME: the first try may have done it.
+ * its lease ends); extend; ack and nack, whose receipts fence them (their effect cannot come twice), where any
+ * refusal after the repetition is told as LEAT_UNKNOWN_OUTCOME: the first try may have done it.
  *
  * Units: bytes; `now` is any clock that never goes back (CLOCK_BOOTTIME). Memory: about 120 KiB and what the requests
  * and answers under way need, at most config.budget; buffers are kept and used again. Failure: enum leat_status.
