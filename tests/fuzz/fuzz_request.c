@@ -93,6 +93,7 @@ static void check_fragment(const struct frame *f)
     must(inside(piece.piece, piece.piece_size, f->body, f->body_size));
     uint8_t header[FRAME_FRAGMENT_HEADER];
     frame_fragment_encode(header, piece.number, piece.offset, piece.total);
+    frame_fragment_mark(header, piece.answer);
     must(memcmp(header, f->body, sizeof header) == 0);
     if (piece.offset == 0 && piece.piece_size == piece.total) {
         struct frame_op op;
