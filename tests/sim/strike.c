@@ -63,9 +63,10 @@ static uint32_t odds(enum fault f)
     case FAULT_CLOCK:
     case FAULT_NO_SPACE:
         return 15;
+    case FAULT_FLUSH_ERROR:
+        return 15;
     case FAULT_STOP:
     case FAULT_WRITE_ERROR:
-    case FAULT_FLUSH_ERROR:
         return 8;
     default:
         return 0;

@@ -12,7 +12,7 @@
 #include "must.h"
 #include "wire_trace.h"
 
-enum { EVENTS_MAX = 1500000, HASHED_BYTES = 240 /* of each packet */ };
+enum { EVENTS_MAX = 4000000, HASHED_BYTES = 240 /* of each packet */ };
 #define HEAL_BIRTH_NS 400000000ull
 #define REST_NS 25000000000ull                /* longer than takes wait */
 #define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
