@@ -99,7 +99,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: bench all install deps run test unit sim asan clang tsan tsan-bins fuzz fuzz-programs tidy clean programs
+.PHONY: bench all install deps run test unit sim asan clang tsan tsan-bins fuzz fuzz-programs torture tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -247,7 +247,12 @@ bench: programs
 	@B=$(B) python3 perf/bench.py $(GOALS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	    $(if $(RESULTS),--results)
 
+# Hours of it; build/torture.txt has the results and says where to go on. TORTURE="kill job" for some of the runs.
+torture:
+	@$(MAKE) --no-print-directory -j2 programs $(E2E_BINS)
+	@B=$(B) bash tests/e2e/torture.sh
+
 clean:
 	rm -rf $(B)
 
--include $(shell [ -d $(B) ] && find $(B) -name '*.d')
+-include $(shell [ -d $(B) ] && find $(B) -path $(B)/e2e -prune -o -type f -name '*.d' -print)

@@ -22,7 +22,7 @@ inside() {
         mount -t proc proc "$0/proc"
         exec chroot "$0" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 bash -c "$1"' "$ROOT" "$1"
 }
-is "it can be cloned there" inside 'git clone -q /leat.bundle /leat && cd /leat && git checkout -q -B main'
+is "it can be cloned there" inside 'git -c advice.detachedHead=false clone -q /leat.bundle /leat && cd /leat && git checkout -q -B main'
 is "nothing is installed there" inside '! command -v clang && ! ls /usr/include/liburing.h' 2>/dev/null
 
 start=$SECONDS
