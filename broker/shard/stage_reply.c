@@ -64,11 +64,21 @@ void stage_reply_status(struct shard *s, uint8_t transport, uint32_t peer, uint3
     stage_reply_small(s, transport, peer, handle, bytes, sizeof bytes);
 }
 
-/* What was only read is read anew when it is asked for again, and pieces of two such answers must not be put together.
- * A take's messages are the same each time, or fewer: its pieces fit whichever answer they are of. */
+/* An answer that is asked for again may have become another one: what was only read is read anew, and a take whose
+ * leases a crash took is given others. Pieces of two such answers must not be put together. A take that is drawn again
+ * with the same leases differs in the time that they have left alone, and its pieces do fit: the mark is of the
+ * receipts. */
 static uint16_t stage_reply_mark(const struct desk_place *p)
 {
-    return p->bytes[0] == OP_TAKE ? 0 : (uint16_t)hash_bytes(p->bytes, p->bytes_size);
+    if (p->bytes[0] != OP_TAKE)
+        return (uint16_t)hash_bytes(p->bytes, p->bytes_size);
+    struct frame_op op;
+    struct reply_message m;
+    uint64_t hash = 0;
+    must(frame_op_decode(&op, p->bytes, p->bytes_size) == LEAT_OK);
+    for (uint32_t offset = 0; reply_next_message(&op, &offset, &m);)
+        hash = hash * 31 + hash_bytes(m.receipt, RECEIPT_BYTES);
+    return (uint16_t)(hash >> 16);
 }
 
 /* One more piece of an operation that is larger than a frame. */
