@@ -26,7 +26,7 @@ check "help tells every letter" says 0 "T  TCP loopback" --help
 
 # Every limit, as a plain user. 11 rows; a line is one JSON object.
 every() {
-    timeout 60 $plain "$L" --json --rounds 1 --seconds 0.05 --dir "$dir" >"$dir/out" || return 1
+    timeout 60 $plain "$L" --json --rounds 1 --seconds 0.3 --dir "$dir" >"$dir/out" || return 1
     python3 - "$dir/out" <<'PY'
 import json, sys
 lines = [json.loads(l) for l in open(sys.argv[1])]
