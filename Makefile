@@ -163,12 +163,16 @@ $(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard 
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
 
+comma := ,
 # Fuzz targets are built by clang with libFuzzer; see tests/fuzz/DESIGN.md.
 FUZZ_OBJS := $(call objs,tests/fuzz/target.c tests/lib/twin.c) $(B)/libleat-core.a
+# What only plays the world is not what the fuzzer shall learn about.
+$(B)/tests/lib/%.o: override SAN := $(subst $(comma)fuzzer-no-link,,$(SAN))
+$(B)/fuzz_journal: $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o
 $(filter $(B)/fuzz_%,$(FUZZ_BINS)): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_OBJS)
-	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $^ $(CORE_LIBS)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CORE_LIBS)
 $(B)/seeds: $(call objs,tests/fuzz/seeds.c tests/fuzz/seeds_words.c) $(FUZZ_OBJS)
-	$(CC) $(LDFLAGS) -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $^ $(CORE_LIBS)
+	$(CC) $(LDFLAGS) -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CORE_LIBS)
 
 # Installs what is missing; quick when nothing is.
 deps:
