@@ -31,6 +31,25 @@ static void check_equal(struct fact a, struct fact b)
     must(memcmp(&a, &b, sizeof a) == 0);
 }
 
+/* The two checksums of the fact at `p`, as fact.c makes them; its size, or 0 where there is none to seal. */
+static uint32_t seal(uint8_t *p, uint32_t available, uint64_t position)
+{
+    uint32_t size = available >= FACT_HEADER + 8 ? le32_get(p) : 0;
+    if (size < FACT_HEADER + 8 || size % 8 != 0 || size > available)
+        return 0;
+    uint32_t body = 0;
+    if (p[4] == FACT_PUT && size >= FACT_PUT_FIXED) {
+        uint32_t bytes = le32_get(p + FACT_HEADER + 16);
+        body = (uint32_t)round_up(bytes, 8);
+        if (bytes > REQUEST_MAX || body > size - FACT_PUT_FIXED)
+            return 0;
+        le32_put(p + FACT_HEADER + 20, crc32c(0, p + size - body, bytes));
+    }
+    uint32_t seed = (uint32_t)(position * 0x9e3779b97f4a7c15ull >> 32);
+    le32_put(p + 28, crc32c(crc32c(seed, p, 28), p + FACT_HEADER, size - body - FACT_HEADER));
+    return size;
+}
+
 static uint32_t check_fact(const uint8_t *bytes, uint32_t available, struct lsn lsn)
 {
     struct fact f, again, body_too;
@@ -50,6 +69,9 @@ static uint32_t check_fact(const uint8_t *bytes, uint32_t available, struct lsn 
     check_equal(f, again);
     struct lsn elsewhere = {lsn.n ^ 1};
     must(elsewhere.n == 0 || fact_decode(&again, out, size, elsewhere, false) == LEAT_CORRUPT);
+    memcpy(out, bytes, size);
+    seal(out, size, lsn.n);
+    must(whole != LEAT_OK || memcmp(out, bytes, size) == 0); /* it had the right checksums */
     free(out);
     return size;
 }
@@ -66,27 +88,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
     target_free(copy);
     return 0;
-}
-
-/* The two checksums of the fact at `p`, as fact.c makes them; its size, or 0 where there is none to seal. */
-static uint32_t seal(uint8_t *p, uint32_t available, uint64_t position)
-{
-    uint32_t size = available >= FACT_HEADER + 8 ? le32_get(p) : 0;
-    if (size < FACT_HEADER + 8 || size % 8 != 0 || size > available)
-        return 0;
-    uint32_t body = 0;
-    if (p[4] == FACT_PUT && size >= FACT_PUT_FIXED) {
-        uint32_t bytes = le32_get(p + FACT_HEADER + 16);
-        body = (uint32_t)round_up(bytes, 8);
-        if (bytes > REQUEST_MAX || body > size - FACT_PUT_FIXED)
-            return 0;
-        le32_put(p + FACT_HEADER + 20, crc32c(0, p + size - body, bytes));
-    }
-    uint8_t lsn[8];
-    le64_put(lsn, position);
-    uint32_t crc = crc32c(crc32c(0, lsn, sizeof lsn), p, 28);
-    le32_put(p + 28, crc32c(crc, p + FACT_HEADER, size - body - FACT_HEADER));
-    return size;
 }
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)

@@ -2,6 +2,7 @@
  *
  * The input is both copies written short (target_unfold). Held against it: an accepted manifest stays inside its own
  * limits, is the newest whole copy, and is the same after it was written again; two empty copies count as no damage. */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,22 @@ static void check_again(const struct manifest *m)
     free(copies);
 }
 
+/* The copy that it came from has the right checksum, and no copy that has one is newer. */
+static void check_chosen(const struct manifest *m, const uint8_t *copies)
+{
+    bool found = false;
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *copy = target_copy(copies + (size_t)i * MANIFEST_BYTES, MANIFEST_BYTES);
+        seal(copy);
+        bool whole =
+            memcmp(copy, copies + (size_t)i * MANIFEST_BYTES, MANIFEST_BYTES) == 0 && memcmp(copy, "leat man", 8) == 0;
+        must(!whole || le64_get(copy + 16) <= m->sequence);
+        found |= whole && le64_get(copy + 16) == m->sequence;
+        target_free(copy);
+    }
+    must(found);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct manifest m;
@@ -46,6 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (status == LEAT_OK) {
             must(m.blob_size <= MANIFEST_BLOB_MAX && m.segments <= MANIFEST_SEGMENTS_MAX);
             must(damaged <= 1);
+            check_chosen(&m, copies);
             check_again(&m);
         } else {
             must(status == LEAT_CORRUPT || status == LEAT_TOO_NEW);

@@ -1,8 +1,8 @@
 /* fuzz_record.c - a segment as a disk may give it back: block after block, each judged by record_open().
  *
  * The input is a segment written short (target_unfold). Held against it: a block that is accepted lies inside the
- * segment, chains to the one before, opens from exactly its own bytes and not from one less page, and is the same block
- * after it was sealed again. */
+ * segment, matches both checksums, chains to the one before, opens from exactly its own bytes and not from one less
+ * page, and is the same block after it was sealed again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +35,8 @@ static void check_block(const uint8_t *bytes, const struct record *r, const stru
     uint32_t size = record_disk_size(r->payload_size);
     uint8_t *exact = target_copy(bytes, size);
     struct record again;
+    must(le32_get(bytes + 76) == crc32c(0, bytes, 76));
+    must(le32_get(bytes + 60) == crc32c(0, bytes + RECORD_HEADER, size - RECORD_HEADER));
     must(record_open(&again, exact, size, expected) == RECORD_OK);
     must(same(r, &again));
     must(record_open(&again, exact, size - DISK_BLOCK, expected) == RECORD_BROKEN);
