@@ -182,16 +182,16 @@ static bool submit(struct put *p, struct load *load)
 /* Everything that can be sent now is sent. True: there is more to read, and nothing waits for an answer. */
 static bool send_what_is_there(struct put *p)
 {
-    bool pausing = now_ms() < p->pause_until_ms;
+    bool pausing = now_ms() < p->pause_until_ms, dry = p->ended || pausing;
     for (struct load *load = p->loads; load < p->loads + LOADS && p->code == EXIT_DONE; load++) {
         if (load->under_way || leat_room(p->l) == 0 || (load->refused && pausing))
             continue;
-        if (load->count == 0 && !p->ended && !pausing)
+        if (load->count == 0 && !dry) {
             fill(p, load, leat_pending(p->l) == 0 && p->done == p->in.number);
+            dry = load->count == 0; /* nothing more has come */
+        }
         if (load->count && !submit(p, load))
             break;
-        if (load->count == 0)
-            break; /* nothing more has come */
     }
     return leat_pending(p->l) > 0;
 }
