@@ -15,10 +15,12 @@
 
 #include "byteorder.h"
 #include "crc32c.h"
+#include "fake_broker.h"
 #include "image.h"
 #include "manifest.h"
 #include "must.h"
 #include "record.h"
+#include "script.h"
 #include "seeds_words.h"
 #include "target.h"
 #include "twin.h"
@@ -311,6 +313,35 @@ static void images(void)
     twin_close(&t);
 }
 
+/* What a broker answers the script, recorded. */
+static void answers(bool datagrams)
+{
+    struct script s;
+    struct fake_broker broker;
+    size_t size = 1;
+    out[0] = datagrams;
+    script_open(&s, datagrams);
+    fake_broker_open(&broker);
+    broker.frame_max = datagrams ? SCRIPT_DATAGRAM : FRAME_MAX;
+    for (unsigned turn = 0; turn < 64; turn++) {
+        script_turn(&s);
+        for (size_t n; (n = script_say(&s, scratch)) > 0;)
+            fake_broker_input(&broker, scratch, n);
+        while (broker.out_size > 0) {
+            size_t n = datagrams ? (size_t)frame_size(broker.out, broker.out_size) : broker.out_size;
+            must(size + n <= ROOM);
+            memcpy(out + size, broker.out, n);
+            must(script_hear(&s, out + size, n));
+            fake_broker_sent(&broker, n);
+            size += n;
+        }
+    }
+    must(s.answered == (1ull << SCRIPT_CALLS) - 1);
+    save("client", datagrams ? "datagrams" : "stream", out, size);
+    fake_broker_close(&broker);
+    script_close(&s);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "--words") == 0)
@@ -326,5 +357,7 @@ int main(int argc, char **argv)
     segments();
     manifests();
     images();
+    answers(false);
+    answers(true);
     return 0;
 }
