@@ -55,13 +55,25 @@ finish() {
     exit
 }
 
+# A port below those that the kernel gives to outgoing connections, lest one of them has it when the broker comes back.
 broker() {
-    local line=''
-    exec 7< <(exec ${WRAP:-} "$LEATD" --listen "127.0.0.1:${tcp:-0}" "$@" 2>>"$T/broker.err")
+    local tries
+    [ -n "$tcp" ] && { broker_on "$tcp" "$@"; return; }
+    for tries in 1 2 3 4 5 6 7 8 9 10; do
+        tcp=$((20000 + (RANDOM + $$) % 12000))
+        broker_on $tcp "$@" && return
+        broker_ends ''
+        [ "$code" = 98 ] || return 1
+    done
+}
+broker_on() { # PORT ARGUMENT...
+    local line='' port=$1
+    shift
+    exec 7< <(exec ${WRAP:-} "$LEATD" --listen "127.0.0.1:$port" "$@" 2>>"$T/broker.err")
     pid=$!
+    address=tcp://127.0.0.1:$port
     while IFS= read -r -t 60 line <&7; do
         echo "$line" >>"$T/broker.err"
-        case $line in "leatd: tcp "*) tcp=${line##*:} address=tcp://127.0.0.1:$tcp ;; esac
         [ "$line" = "leatd ready" ] && break
     done
     [ "$line" = "leatd ready" ]
