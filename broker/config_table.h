@@ -38,7 +38,7 @@ OPTION(SIZE, connections_memory, "SIZE", "256M", "1M", "64G", "bytes that wait f
 OPTION(COUNT, metrics_queues, "N", "1024", "0", "1048576", "queues with lines of their own in /metrics")
 GROUP("Limits of memory and disk")
 OPTION(SIZE, memory_max, "SIZE", "2G", "64M", "16T", "leatd does not start when its limits together may need more")
-OPTION(SIZE, buffer_max, "SIZE", "64M", "8M", "64G", "large requests and answers, and bodies that come from the disk")
+OPTION(SIZE, buffer_max, "SIZE", "64M", "16M", "64G", "large requests and answers, and bodies that come from the disk")
 OPTION(SIZE, hot_max, "SIZE", "256M", "1M", "64G", "newest part of the log that stays in memory")
 OPTION(SIZE, disk_max, "SIZE", "0", "0", "64T", "the log on disk; 0: 16G or half of what is free, the smaller")
 OPTION(SIZE, segment_size, "SIZE", "64M", "1M", "256M", "one file of the log")
