@@ -25,7 +25,7 @@
 
 #include "must.h"
 
-enum { EAL_WORDS_MAX = 48, EAL_TEXT_MAX = 2048, EAL_LINE_MAX = 240 };
+enum { EAL_WORDS_MAX = 48, EAL_TEXT_MAX = 2048, EAL_LINE_MAX = 240, HUGE_SHARE = 4 };
 
 enum eal_value { VALUE_NONE, VALUE_NUMBER, VALUE_CORES, VALUE_WORD };
 
@@ -224,6 +224,9 @@ static ssize_t log_write(void *cookie, const char *bytes, size_t size)
     return (ssize_t)size;
 }
 
+/* Whether huge pages would do for us and for HUGE_SHARE - 1 others of our size. EAL takes its pages a moment after this
+ * look, cannot be started a second time, and fails where another program was quicker: clients that start at the same
+ * instant all see the same free pages. */
 static bool huge_pages_free(unsigned megabytes)
 {
     FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
@@ -233,7 +236,7 @@ static bool huge_pages_free(unsigned megabytes)
     if (fscanf(f, "%lu", &pages) != 1)
         pages = 0;
     fclose(f);
-    return pages * 2 >= megabytes;
+    return pages * 2 >= (unsigned long)HUGE_SHARE * megabytes;
 }
 
 /* A program around us may have started EAL before: it is usable when its heap is. */
