@@ -32,6 +32,7 @@ run powercut 3600 bash tests/e2e/test_powercut.sh --cycles 200
 run powercut_bug 600 bash tests/e2e/test_powercut_bug.sh
 run job 1200 bash tests/e2e/test_job.sh --full
 run backlog 3600 bash tests/e2e/test_backlog.sh --full
+run lives 1200 bash tests/e2e/test_lives.sh --full
 run clients 3600 bash tests/e2e/test_clients.sh --kills 2000
 run fuzz 7200 make --no-print-directory fuzz SECONDS=300
 echo "$passed passed, $failed failed"

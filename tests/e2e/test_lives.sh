@@ -1,0 +1,45 @@
+#!/bin/bash
+# test_lives.sh [--full] - what is over leaves nothing behind: after many full lives, with a thousand messages left, a
+# restart reads no more than the newest checkpoint, the log behind it and where its end could be, and the disk holds no more than four segments
+# and what lives.
+#
+# 300 000 lives with segments of 16 MiB; ten million and the default segments of 64 MiB with --full.
+lives=300000 segment=16
+[ "$1" = --full ] && lives=10000000 segment=64
+. tests/e2e/lib.sh lives
+export LEAT_ADDRESS
+OPTIONS=(--data "$T/data" "${SMALL[@]}" --segment-size ${segment}M --disk-max 4G --hot-max 64M --http 127.0.0.1:0)
+counter() { "$B/leat" queue stat jobs --json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }
+bytes_of() { cat "$@" 2>/dev/null | wc -c; }
+
+is "the broker starts" broker "${OPTIONS[@]}" || finish
+LEAT_ADDRESS=$address
+is "the queue is made" "$B/leat" queue create jobs
+done_lives=0
+until [ "${done_lives:-0}" -ge $lives ]; do
+    "$B/leat-bench" -w lives --depth 32 --batch 100 --duration 5 --queue jobs >"$T/bench" 2>&1 || { cat "$T/bench"; break; }
+    done_lives=$(counter acks)
+done
+is "$lives full lives were lived (${done_lives:-0})" [ "${done_lives:-0}" -ge $lives ] || finish
+is "and a thousand more messages wait" bash -c "seq 1 1000 | '$B/leat' put jobs --lines"
+is "which are all" [ "$(counter ready)" = 1000 ]
+
+used=$(bytes_of "$T"/data/log-*)
+live=$((1000 * 1024))
+echo "disk: $((used >> 20)) MiB of log after $done_lives lives"
+is "the disk holds at most four segments and what lives" [ "$used" -le $(((4 * segment << 20) + live)) ]
+
+broker_ends KILL
+is "it starts again after kill -9" broker "${OPTIONS[@]}" || finish
+read=$(awk '/^read_bytes/ { print $2 }' /proc/"$pid"/io)
+checkpoint=$(stat -c %s "$T"/data/checkpoint-? | sort -n | tail -n 1)
+facts=$(sed -n 's/.*log: start 2, \([0-9]*\) facts read again.*/\1/p' "$T/broker.err")
+echo "restart: $((read >> 10)) KiB read, $facts facts read again; a checkpoint has at most $((checkpoint >> 10)) KiB"
+# Behind a checkpoint there is at most the segment that makes the next one due and what came while that one was written;
+# behind the last block a recovery looks for others, as far as nine blocks of 1 MiB could reach.
+is "a restart reads no more than a checkpoint and the log behind it" [ "$read" -le $((checkpoint + (2 * segment + 9 << 20))) ]
+is "and has the thousand" [ "$(counter ready)" = 1000 ]
+is "in their order" [ "$("$B/leat" take jobs -n 1000 --raw)" = "$(seq 1 1000)" ]
+broker_ends TERM
+is "SIGTERM ends the broker well" [ "$code" = 0 ]
+finish
