@@ -34,7 +34,7 @@ is "and the reason is named" grep -q '^leat: no_space: ' "$T/put"
 full=$(counter ready)
 is "after a good part of the disk was used ($full messages of 8 KB)" [ "${full:-0}" -ge 1500 ]
 is "the broker lives" [ -n "$(counter puts)" ]
-is "a single put is refused, too" [ "$("$B/leat" put jobs "$(lines 0 1)" 2>&1 | cut -d: -f1,2)" = "leat: no_space" ]
+is "a single put is refused, too" [ "$("$B/leat" put --timeout 1s jobs "$(lines 0 1)" 2>&1 | cut -d: -f1,2)" = "leat: no_space" ]
 
 broker_ends KILL
 is "it starts again while the disk is full" broker "${OPTIONS[@]}" || finish
