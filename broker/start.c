@@ -172,8 +172,11 @@ static enum exits open_shard(struct broker *b, struct shard_config *s)
     if (status != LEAT_OK)
         return refuse(exits_of(status), error);
     shard_count(b->shard, &count);
-    printf("leatd: log: start %u, %llu facts read again, %llu queues, %llu messages\n", count.epoch,
-           (unsigned long long)count.replayed_facts, (unsigned long long)count.queues,
+    printf("leatd: log: start %u, %llu facts in %llu KiB read again behind a checkpoint of %llu KiB, %llu queues, "
+           "%llu messages\n",
+           count.epoch, (unsigned long long)count.replayed_facts,
+           (unsigned long long)count.journal.replayed_bytes >> 10,
+           (unsigned long long)count.journal.replayed_image >> 10, (unsigned long long)count.queues,
            (unsigned long long)(count.ready + count.leased + count.delayed + count.dead));
     return EXITS_OK;
 }

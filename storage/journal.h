@@ -139,6 +139,7 @@ void journal_unpin(struct journal *j, uint64_t block);
 struct journal_counters {
     uint64_t blocks, bytes, payload_bytes, flushes, fetches, segments, free_segments, disk_bytes, checkpoints,
         torn_tails;
+    uint64_t replayed_image, replayed_bytes; /* that the start had to read: of the checkpoint, of blocks behind it */
 };
 struct journal_counters journal_counters(const struct journal *j);
 

@@ -88,8 +88,10 @@ enum record_verdict record_open(struct record *r, const uint8_t *bytes, uint64_t
 #endif
     if (r->cluster != expected->cluster || !same_life)
         return RECORD_FOREIGN;
-    if (r->payload_size > RECORD_MAX - RECORD_HEADER || record_disk_size(r->payload_size) > available)
+    if (r->payload_size > RECORD_MAX - RECORD_HEADER)
         return RECORD_BROKEN;
+    if (record_disk_size(r->payload_size) > available)
+        return RECORD_CUT;
     uint32_t body = record_disk_size(r->payload_size) - RECORD_HEADER;
     if (le32_get(bytes + 60) != crc32c(0, bytes + RECORD_HEADER, body))
         return RECORD_BROKEN;

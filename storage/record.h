@@ -31,6 +31,7 @@ enum record_verdict {
     RECORD_EMPTY,     /* zeros: nothing was ever written here in this life of the segment */
     RECORD_FOREIGN,   /* a whole header of another life, directory or position: recycled bytes */
     RECORD_BROKEN,    /* a header or body that does not match its checksum */
+    RECORD_CUT,       /* the expected header, and less than record_disk_size() bytes to judge its body by */
     RECORD_UNCHAINED, /* whole, but it does not follow the block that we know */
     RECORD_TOO_NEW,   /* a format that this version does not know */
 };
@@ -46,7 +47,7 @@ void record_seal(uint8_t *bytes, const struct record *r);
 uint64_t record_hash(const uint8_t *bytes);
 
 /* record_open: judges the block at `bytes`; `expected` says cluster, incarnation, number and previous (previous 0: not
- * known, not compared). *r is set with RECORD_OK and RECORD_UNCHAINED. */
+ * known, not compared). *r is set with RECORD_OK, RECORD_UNCHAINED and RECORD_CUT. */
 enum record_verdict record_open(struct record *r, const uint8_t *bytes, uint64_t available,
                                 const struct record *expected);
 

@@ -9,9 +9,9 @@
  *
  * A missing block <= W is rot, and we stop and say where. A missing block > W was never acknowledged: a torn tail.
  * Whole blocks behind it are looked for, since they may know a higher W; if they do not, they were in flight together
- * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: between a missing
- * block and a whole one, all but one of those in flight may be torn; a block that is dropped unseen does no harm,
- * because its hash chain leads nowhere. */
+ * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: behind a durable
+ * block that has rotted, all but the last of those in flight may be torn, and that one says that it was durable. A
+ * block that was in flight and is dropped unseen does no harm, because its hash chain leads nowhere. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@
 #include "recover.h"
 #include "window.h"
 
-enum { REPLAY_WINDOW = 16 * 1024 * 1024, REPLAY_LOOK = 256 * 1024 };
+enum { REPLAY_WINDOW = 16 * 1024 * 1024, REPLAY_GLANCE = 256 * 1024 };
 
 struct replay {
     struct window window;
@@ -57,6 +57,7 @@ enum leat_status replay_open(struct journal *j, char error[256])
     r->known = m->checkpoint_block;
     r->largest = j->block_max;
     r->image.done = m->checkpoint_block == 0;
+    j->counters.replayed_image = m->checkpoint_block ? m->checkpoint_bytes : 0;
     j->previous = m->tail_hash;
     for (uint32_t i = 0; i < t->total; i++) {
         uint64_t first = segment_at(j, i)->first;
@@ -98,17 +99,15 @@ uint32_t journal_replay_image(struct journal *j, uint8_t *bytes, uint32_t max, e
 
 /* -- blocks -- */
 
-/* Judges what lies at `offset` of a segment; reads as much as that takes. */
+/* Judges what lies at `offset` of a segment; reads a page, and the rest of a block that says it is the expected one. */
 static enum record_verdict replay_look(struct journal *j, uint32_t order, uint64_t offset, struct record *expected,
                                        struct record *found, const uint8_t **bytes)
 {
     const struct segment *s = segment_at(j, order);
-    uint64_t most = j->segments.bytes - offset, available;
+    uint64_t available, need = DISK_BLOCK;
     expected->incarnation = s->incarnation;
     expected->cluster = j->ledger.m.cluster;
-    if (most > RECORD_MAX)
-        most = RECORD_MAX;
-    for (uint64_t need = DISK_BLOCK;; need = available * 4) {
+    for (;;) {
         *bytes = window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, need, &available);
         if (j->replay->window.unreadable != RECOVER_WHOLE && !j->replay->unreadable) {
             j->replay->unreadable = true;
@@ -116,8 +115,11 @@ static enum record_verdict replay_look(struct journal *j, uint32_t order, uint64
             j->replay->unreadable_name = s->name;
         }
         enum record_verdict verdict = record_open(found, *bytes, available, expected);
-        if (verdict != RECORD_BROKEN || available >= most)
+        if (verdict != RECORD_CUT)
             return verdict;
+        need = record_disk_size(found->payload_size);
+        if (need > j->segments.bytes - offset)
+            return RECORD_BROKEN;
     }
 }
 
@@ -150,6 +152,7 @@ static void replay_take(struct journal *j, const struct record *found, const uin
     j->sealed = j->durable = found->number;
     j->previous = record_hash(bytes);
     j->tail_bytes += size;
+    j->counters.replayed_bytes += size;
     if (found->facts > 0)
         j->last_full = found->number;
     j->replay->known = max64(j->replay->known, found->durable);
@@ -200,8 +203,9 @@ static void replay_wipe(struct journal *j, uint32_t order, uint64_t from, uint64
 
 static void replay_search(struct journal *j, struct tear *tear)
 {
-    uint64_t reach = max64((LOG_DEPTH_MAX + 1) * (uint64_t)j->replay->largest, REPLAY_LOOK), looked = 0;
+    uint64_t reach = (LOG_DEPTH_MAX + 1) * (uint64_t)j->replay->largest, looked = 0;
     uint64_t offset = tear->offset;
+    j->replay->window.piece_max = REPLAY_GLANCE;
     for (uint32_t order = tear->order; order < j->segments.total && looked <= reach; order++, offset = 0) {
         uint64_t from = offset;
         while (offset < j->segments.bytes && looked <= reach) {

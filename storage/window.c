@@ -6,12 +6,16 @@
 
 #include "must.h"
 
-enum { WINDOW_GLANCE = 64 * 1024, WINDOW_PIECE = 4 * 1024 * 1024 };
+enum { WINDOW_GLANCE = 64 * 1024, WINDOW_PIECE = 2 * 1024 * 1024 };
 
 bool window_open(struct window *w, uint64_t capacity)
 {
     *w = (struct window){
-        .capacity = capacity, .unreadable = RECOVER_WHOLE, .bytes = aligned_alloc(DISK_BLOCK, capacity)};
+
+        .capacity = capacity,
+        .piece_max = WINDOW_PIECE,
+        .unreadable = RECOVER_WHOLE,
+        .bytes = aligned_alloc(DISK_BLOCK, capacity)};
     return w->bytes != NULL;
 }
 
@@ -36,7 +40,7 @@ const uint8_t *window_get(struct journal *j, struct window *w, uint32_t file, ui
         uint64_t kept = inside ? w->at + w->have - offset : 0;
         if (kept > 0)
             memmove(w->bytes, w->bytes + (offset - w->at), kept);
-        w->piece = inside ? least(w->piece * 4, WINDOW_PIECE) : WINDOW_GLANCE;
+        w->piece = inside ? least(w->piece * 4, w->piece_max) : WINDOW_GLANCE;
         uint64_t more = need - kept > w->piece ? need - kept : w->piece;
         more = least(least(more, w->capacity - kept), end - offset - kept);
         if (!inside)

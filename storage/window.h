@@ -1,5 +1,6 @@
 /* window.h - reads a file from front to back, and shows any stretch in one piece. A look at another place reads 64 KiB;
- * who reads on gets four times as much each time, up to 4 MiB.
+ * who reads on gets four times as much each time, up to piece_max (2 MiB, until
+ * the owner says less).
  *
  * Memory: one buffer, allocated at open. What cannot be read shows as bytes that match no checksum (recover_read()).
  * Thread: the shard's; blocks. */
@@ -13,8 +14,9 @@ struct window {
     uint8_t *bytes;
     uint64_t capacity;
     uint32_t file;
-    uint64_t at, have;   /* what it shows now */
-    uint64_t piece;      /* of the last read */
+    uint64_t at, have; /* what it shows now */
+    uint64_t piece;    /* of the last read */
+    uint64_t piece_max;
     uint64_t unreadable; /* offset in `file` of the first page that could not be read, or RECOVER_WHOLE */
 };
 
