@@ -43,6 +43,7 @@ struct visit {
 
 struct http {
     struct MHD_Daemon *daemons[LISTEN_MAX];
+    bool full[LISTEN_MAX]; /* at its limit when we looked last */
     unsigned daemon_count;
     uint16_t port;
     int epoll;
@@ -178,6 +179,26 @@ static void write_metrics(struct http *h, struct instant now)
         page_close(&page);
 }
 
+static bool is_full(struct MHD_Daemon *d)
+{
+    return MHD_get_daemon_info(d, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections >= HTTP_CONNECTIONS;
+}
+
+/* A daemon at its limit of connections stops listening, and begins again only in the run after the one in which some
+ * ended: nothing would wake us for that. */
+static void run_daemon(struct http *h, unsigned i)
+{
+    MHD_run(h->daemons[i]);
+    bool full = is_full(h->daemons[i]);
+    while (h->full[i] && !full) {
+        mark(http_listens_again);
+        h->full[i] = false;
+        MHD_run(h->daemons[i]);
+        full = is_full(h->daemons[i]);
+    }
+    h->full[i] = full;
+}
+
 /* The thread's step: letters, then requests. Answers how long it may sleep, in milliseconds; -1: for ever. */
 static int step(struct http *h)
 {
@@ -189,7 +210,7 @@ static int step(struct http *h)
     int sleep_ms = -1;
     for (unsigned i = 0; i < h->daemon_count; i++) {
         MHD_UNSIGNED_LONG_LONG ms;
-        MHD_run(h->daemons[i]);
+        run_daemon(h, i);
         if (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES && (sleep_ms < 0 || (int)ms < sleep_ms))
             sleep_ms = ms > HTTP_ANSWER_MS ? HTTP_ANSWER_MS : (int)ms;
     }
