@@ -52,7 +52,7 @@ PORT_ROOMS := broker/os broker/net broker/admin broker/http storage/uring
 
 PACKAGES := build-essential pkg-config liburing-dev libjemalloc-dev libck-dev libisal-dev libxxhash-dev \
             libmicrohttpd-dev libjansson-dev libinih-dev libssl-dev libcmocka-dev dpdk-dev \
-            clang clang-format libclang-rt-14-dev universal-ctags python3 strace curl e2fsprogs util-linux iproute2
+            clang clang-format libclang-rt-14-dev universal-ctags gcovr python3 strace curl e2fsprogs util-linux iproute2
 
 WARN  := -Wall -Wextra -Wconversion -Wformat=2 -Wimplicit-fallthrough -Werror
 HARD  := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero \
@@ -99,7 +99,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: bench all install deps run test unit sim asan clang tsan tsan-bins fuzz fuzz-programs torture tidy clean programs
+.PHONY: bench all install deps run test unit sim asan clang tsan tsan-bins cover cover-programs fuzz fuzz-programs torture tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -200,6 +200,12 @@ asan:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-asan SAN='-fsanitize=address,undefined -fno-sanitize-recover=all' unit
 clang:
 	@$(MAKE) --no-print-directory -j2 B=$(B)-clang CC=clang unit
+
+# Lines of storage and of the queue engine that no test reaches: unit tests and the simulator, nothing that needs root.
+cover:
+	@$(MAKE) --no-print-directory -j2 B=$(B)-cover CFLAGS='-O1 -g -Wno-format-truncation' SAN=--coverage cover-programs
+	@B=$(B)-cover bash tests/lib/cover.sh
+cover-programs: $(B)/leat-sim $(UNIT_BINS)
 
 # Whatever two threads share, once more with ThreadSanitizer (which wants addresses where it expects them: setarch -R).
 TSAN_TESTS := $(B)/test_mailbox $(B)/test_http

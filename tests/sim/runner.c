@@ -14,6 +14,9 @@
 #include "must.h"
 #include "shrink.h"
 
+/* There when built with --coverage: children leave by _exit(). */
+extern void __gcov_dump(void) __attribute__((weak));
+
 enum { RUNNER_JOBS_MAX = 64, RUNNER_BLOCK = 16, RUNNER_MARKS_MAX = 1024 };
 
 /* What children leave behind, one each. */
@@ -88,6 +91,8 @@ static void work(const struct runner_options *o, struct slot *slot)
     world_close(w);
     free(w);
     fflush(stdout);
+    if (__gcov_dump)
+        __gcov_dump();
     _exit(0);
 }
 
