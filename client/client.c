@@ -231,6 +231,10 @@ void client_pump(struct client *c)
 
 void client_requeue(struct client *c, struct call *call)
 {
+    if (call->forgotten) {
+        client_finish(c, call);
+        return;
+    }
     call->state = CALL_QUEUED;
     call->looking_up = false;
     uint16_t index = (uint16_t)(call - c->calls), before = LIST_END, at = c->queued.head;

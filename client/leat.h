@@ -11,7 +11,8 @@
  *
  * A message that was put stays until it was taken and acknowledged. A take leases it: whoever holds the lease works on
  * it, makes the lease longer if need be (leat_extend), and finishes it (leat_ack) or gives it back (leat_nack). When
- * the lease ends first, the message is ready again, and the old receipt is stale. Delivery is at least once.
+ * the lease ends first, the message is ready again; the old receipt may still ack it until somebody else takes it, and
+ * is stale from then on. Delivery is at least once.
  *
  * The connection is kept by itself: when it breaks, it is made anew (after 10 ms, at most 1 s) and what has no answer
  * is asked again under the same number, so that a put is executed once, also when the broker restarts meanwhile. Only
@@ -286,7 +287,8 @@ size_t leat_room(const struct leat *l);
 /* leat_connected: a session stands right now. When it does not, requests wait for it, and leat_error() says why. */
 bool leat_connected(const struct leat *l);
 /* leat_fd: readable when leat_poll(l, 0) has something to do, for a poll loop of one's own, which also calls it after
- * leat_next_due_ns() nanoseconds at the latest. -1 while there is no connection; changes with every connection. */
+ * leat_next_due_ns() nanoseconds at the latest. -1 while there is no connection, and always with vhost://, where
+ * leat_poll() itself waits; changes with every connection. */
 int leat_fd(const struct leat *l);
 uint64_t leat_next_due_ns(const struct leat *l);
 

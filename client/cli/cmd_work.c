@@ -85,7 +85,8 @@ static void troubled(struct job *j, enum leat_status status)
 
 static bool may_heal(enum leat_status status)
 {
-    return leat_status_retry(status) || status == LEAT_UNKNOWN_OUTCOME || status == LEAT_LEASE_LOST;
+    return leat_status_retry(status) || status == LEAT_UNKNOWN_OUTCOME || status == LEAT_LEASE_LOST ||
+           status == LEAT_CORRUPT; /* one message whose bytes the disk lost: the others can be had */
 }
 
 /* The bodies as the command's input: one as it is, several (or --batch) as lines. */

@@ -350,3 +350,25 @@ TEST(client, equal_seeds_give_equal_bytes)
     }
     assert_true(first[0] == first[1]);
 }
+
+TEST(client, a_forgotten_call_whose_queue_was_being_asked_for_is_never_sent)
+{
+    rig_open(&rig, 8, false, 1);
+    struct fake_queue *q = fake_broker_queue(&rig.broker, "q");
+    fake_broker_queue(&rig.broker, "first");
+    rig_put(&rig, "first", "x", 1);
+    rig_finish(&rig);
+    rig_expect_status(&rig, 1, LEAT_OK);
+    rig.hold = true;
+    rig_put(&rig, "q", "z", 3);
+    rig_step(&rig); /* the question for the number of q is under way */
+    rig_step(&rig);
+    assert_false(client_was_sent(rig.client, 3));
+    assert_true(client_forget(rig.client, 3));
+    rig.hold = false;
+    rig_finish(&rig);
+    for (int i = 0; i < 5; i++)
+        rig_step(&rig);
+    assert_int_equal(q->count, 0);
+    rig_close(&rig);
+}
