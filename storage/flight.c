@@ -231,9 +231,9 @@ unsigned flight_step(struct journal *j)
 struct instant flight_next_due(const struct journal *j)
 {
     if (j->open.facts > 0 && j->flying < j->config.depth && segment_room(j, record_disk_size(j->open.payload))) {
-        if (!j->open.waited && !j->open.full)
-            return flight_unwaited_due(j);
-        return j->writes == 0 ? j->now : INSTANT_NEVER;
+        if (j->writes > 0)
+            return INSTANT_NEVER; /* its completion wakes us */
+        return j->open.waited || j->open.full ? j->now : flight_unwaited_due(j);
     }
     if (flight_unproven(j) && segment_room(j, DISK_BLOCK))
         return flight_watermark_due(j);

@@ -553,3 +553,21 @@ TEST(journal, a_config_that_does_not_add_up_is_refused_by_name)
     }
     fake_disk_close(d);
 }
+
+TEST(journal, a_slow_write_keeps_nobody_awake)
+{
+    struct fake_disk_config disk = {.seed = 3, .durable_writes = true};
+    struct journal_config config = log_rig_config();
+    disk.latency_min = disk.latency_max = duration_ms(200);
+    struct log_rig *r = log_rig_make(&disk, &config);
+    if (log_rig_open(r) != LEAT_OK)
+        fail_msg("%s", r->error);
+    assert_true(log_rig_append(r, JOURNAL_PUT, true, false));
+    log_rig_step(r, none);                                      /* under way for 200 ms */
+    assert_true(log_rig_append(r, JOURNAL_TAKE, false, false)); /* nobody waits for it */
+    log_rig_step(r, duration_ms(6));
+    for (int i = 0; i < 3; i++)
+        log_rig_step(r, none);
+    assert_true(journal_next_due(r->journal).ns > r->now); /* else the shard does not sleep for 194 ms */
+    log_rig_free(r);
+}
