@@ -105,14 +105,22 @@ static uint64_t checkpoint_index_bytes(const struct journal *j)
     return bytes;
 }
 
+bool journal_checkpoint_possible(const struct journal *j)
+{
+    const struct checkpoint *c = &j->checkpoint;
+    if (c->state != CHECKPOINT_IDLE || j->error != LEAT_OK || instant_before(j->now, c->retry))
+        return false;
+    if (journal_appended(j) <= j->ledger.m.checkpoint_block)
+        return false;
+    return j->open.facts == 0 || (j->flying < j->config.depth && segment_room(j, record_disk_size(j->open.payload)));
+}
+
 bool journal_checkpoint_begin(struct journal *j, uint64_t image_bytes)
 {
     struct checkpoint *c = &j->checkpoint;
     const struct manifest *m = &j->ledger.m;
     must(j->life == JOURNAL_RUNNING);
-    if (c->state != CHECKPOINT_IDLE || j->error != LEAT_OK || instant_before(j->now, c->retry))
-        return false;
-    if (journal_appended(j) <= m->checkpoint_block || (j->open.facts > 0 && !flight_launch(j)))
+    if (!journal_checkpoint_possible(j) || (j->open.facts > 0 && !flight_launch(j)))
         return false;
     c->position = j->sealed;
     c->position_hash = j->previous;
@@ -233,21 +241,6 @@ static unsigned checkpoint_index(struct journal *j)
 
 /* -- the area -- */
 
-static unsigned checkpoint_grow(struct journal *j)
-{
-    struct checkpoint *c = &j->checkpoint;
-    if (c->area_ready || j->segments.creating != CREATING_NOTHING)
-        return 0;
-    char name[DISK_NAME_MAX];
-    snprintf(name, sizeof name, "checkpoint-%u", c->area);
-    uint64_t size = round_up(c->room + c->room / 4, CHUNK_BYTES);
-    if (!disk_create_start(j->disk, name, size, log_tag(LOG_CREATE, 0)))
-        return 0;
-    mark(checkpoint_area_grows);
-    j->segments.creating = CREATING_AREA;
-    return 1;
-}
-
 static void checkpoint_abandon(struct journal *j)
 {
     struct checkpoint *c = &j->checkpoint;
@@ -256,6 +249,23 @@ static void checkpoint_abandon(struct journal *j)
         c->chunks[i].state = CHUNK_FREE;
     c->retry = instant_add(j->now, duration_ms(CHECKPOINT_RETRY_MS));
     c->state = c->state == CHECKPOINT_IMAGE ? CHECKPOINT_ABANDONED : CHECKPOINT_IDLE;
+}
+
+static unsigned checkpoint_grow(struct journal *j)
+{
+    struct checkpoint *c = &j->checkpoint;
+    if (c->area_ready || j->segments.creating != CREATING_NOTHING)
+        return 0;
+    char name[DISK_NAME_MAX];
+    snprintf(name, sizeof name, "checkpoint-%u", c->area);
+    uint64_t size = round_up(c->room + c->room / 4, CHUNK_BYTES);
+    if (!disk_create_start(j->disk, name, size, log_tag(LOG_CREATE, 0))) {
+        checkpoint_abandon(j);
+        return 0;
+    }
+    mark(checkpoint_area_grows);
+    j->segments.creating = CREATING_AREA;
+    return 1;
 }
 
 void checkpoint_grown(struct journal *j, int32_t result)

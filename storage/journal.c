@@ -237,9 +237,16 @@ bool journal_idle(const struct journal *j)
 
 /* -- memory -- */
 
+uint32_t journal_fact_max(const struct journal *j)
+{
+    return (j->block_max - RECORD_HEADER - j->config.ack_reserve) & ~7u;
+}
+
 uint64_t journal_memory(const struct journal_config *c)
 {
     uint64_t segments = c->disk_max / c->segment_bytes + 1;
+    if (segments > MANIFEST_SEGMENTS_MAX + 1)
+        segments = MANIFEST_SEGMENTS_MAX + 1;
     return c->hot_bytes +                                                  /* the newest blocks */
            2 * c->hot_bytes / DISK_BLOCK * sizeof(struct hot_slot) +       /* found by number */
            segments * (sizeof(struct segment) + 2 * sizeof(uint16_t)) +    /* the list */

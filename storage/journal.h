@@ -119,6 +119,7 @@ enum { JOURNAL_CHUNK = 64 * 1024 };
  * free now. end: the image is complete; it is published in the manifest when it and its position are durable, and
  * segments that neither the log behind it nor a live message needs are freed.
  */
+bool journal_checkpoint_possible(const struct journal *j); /* whether begin would be true */
 bool journal_checkpoint_begin(struct journal *j, uint64_t image_bytes);
 bool journal_checkpoint_write(struct journal *j, const uint8_t *bytes, uint32_t size);
 void journal_checkpoint_end(struct journal *j);
@@ -142,6 +143,9 @@ struct journal_counters {
     uint64_t replayed_image, replayed_bytes; /* that the start had to read: of the checkpoint, of blocks behind it */
 };
 struct journal_counters journal_counters(const struct journal *j);
+
+/* journal_fact_max: the largest fact that a block of this directory holds for every purpose. */
+uint32_t journal_fact_max(const struct journal *j);
 
 /* journal_memory: bytes that a journal of this config takes at most, once it runs; for the caller's budget. */
 uint64_t journal_memory(const struct journal_config *config);

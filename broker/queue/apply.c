@@ -335,6 +335,10 @@ static void apply_moved(struct engine *e, const struct fact *f)
     leave(e, l->slot);
     m->generation++; /* its last receipt ends with the lease */
     from->counters.dead_letters++;
+    if (f->session) /* somebody gave it back; else its lease ran out */
+        from->counters.nacks++;
+    else
+        from->counters.expiries++;
     if (l->target == SLAB_NONE) {
         enter(e, l->slot, MESSAGE_DEAD);
         return;

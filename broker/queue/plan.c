@@ -112,8 +112,12 @@ enum leat_status plan_take(const struct engine *e, const struct plan_limits *l, 
     const struct queue *q = engine_queue(e, ref);
     if (!q)
         return LEAT_NO_QUEUE;
-    if (lease.ns == 0)
+    if (lease.ns == 0) { /* the bounds may have changed since the queue was made */
         lease = q->attributes.lease;
+        lease.ns = lease.ns < l->lease_min.ns   ? l->lease_min.ns
+                   : lease.ns > l->lease_max.ns ? l->lease_max.ns
+                                                : lease.ns;
+    }
     if (lease.ns < l->lease_min.ns || lease.ns > l->lease_max.ns)
         return LEAT_BAD_VALUE;
     struct ready_entry entry;
@@ -158,6 +162,14 @@ static enum leat_status resolve(const struct engine *e, const struct plan_limits
         return LEAT_STALE_RECEIPT;
     }
     return LEAT_OK;
+}
+
+bool plan_lost(const struct engine *e, const struct plan_limits *l, const uint8_t bytes[RECEIPT_BYTES])
+{
+    struct receipt receipt;
+    if (!receipt_open(&receipt, bytes, l->key) || receipt.epoch >= l->epoch)
+        return false;
+    return receipt.slot >= e->slots.used || receipt.generation > engine_message_at(e, receipt.slot)->generation;
 }
 
 static void plan_spent(const struct engine *e, const struct message *m, struct fact *f)

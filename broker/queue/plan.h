@@ -38,6 +38,10 @@ enum leat_status plan_finish(const struct engine *e, const struct plan_limits *l
                              const uint8_t receipt[RECEIPT_BYTES], struct duration time, struct instant now,
                              struct fact *f);
 
+/* plan_lost: whether a receipt that plan_finish() called stale is of a lease that a crash took: of an earlier start,
+ * and later than any lease that the log knows of its slot. */
+bool plan_lost(const struct engine *e, const struct plan_limits *l, const uint8_t receipt[RECEIPT_BYTES]);
+
 /* plan_ahead: the caller is about to plan and apply ack, nack or extend of these receipts, of 32 or so at once, none of
  * which was looked at: their slots, neighbours and timers come to the cache side by side instead of one after the
  * other. Changes nothing, refuses nothing. */

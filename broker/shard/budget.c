@@ -8,7 +8,7 @@
 #include "session.h"
 
 enum {
-    WHEEL_NODE_BYTES = 16, /* wheel.h: per slot */
+    WHEEL_NODE_BYTES = 24, /* wheel.h: per slot, the table of levels with it */
     NAME_CELL_BYTES = 8,   /* names.h: per queue, in a table that is a power of two and at most half full */
 };
 

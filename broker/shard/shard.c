@@ -169,6 +169,17 @@ static void shard_wait_for_sessions(struct shard *s)
     }
 }
 
+/* The segments are as large as when the directory was made, and a block is no larger than one. */
+static enum leat_status shard_fits_blocks(const struct shard *s, char error[256])
+{
+    uint32_t most = journal_fact_max(s->journal);
+    if (FACT_PUT_FIXED + s->config.body_max <= most)
+        return LEAT_OK;
+    snprintf(error, 256, "body_max is %u, but a block of the log in this data directory has room for %u at most",
+             s->config.body_max, most - FACT_PUT_FIXED);
+    return LEAT_BAD_VALUE;
+}
+
 static enum leat_status shard_recover(struct shard *s, struct disk *d, const struct shard_start *start, char error[256])
 {
     struct journal_config journal = s->config.journal;
@@ -178,7 +189,9 @@ static enum leat_status shard_recover(struct shard *s, struct disk *d, const str
     if (status != LEAT_OK)
         return status;
     s->journal = replica_journal(s->replica);
-    status = shard_blob_check(s, error);
+    status = shard_fits_blocks(s, error);
+    if (status == LEAT_OK)
+        status = shard_blob_check(s, error);
     if (status == LEAT_OK)
         status = stage_replay_run(s, error);
     if (status != LEAT_OK)

@@ -89,11 +89,13 @@ struct shard_counters {
     uint64_t stalls;                               /* times that the log had no room and the ports were left waiting */
     uint64_t delivered;                            /* messages */
     uint64_t cold_reads;                           /* bodies read back from a segment */
+    uint64_t corrupt_bodies;                       /* left out of answers: their bytes were wrong */
     uint64_t sessions, parked, held;               /* now */
     uint64_t buffer_bytes;                         /* now, of buffer_max */
     uint64_t queues, ready, leased, delayed, dead; /* now, all queues */
     uint64_t durable, appended;                    /* block numbers */
-    uint64_t replayed_facts, leases_lost;          /* at the start */
+    uint64_t replayed_facts;                       /* at the start */
+    uint64_t leases_lost;                          /* receipts of leases that a crash took */
     uint32_t epoch;
     struct journal_counters journal;
 };

@@ -26,7 +26,7 @@ struct draw_read {
 };
 
 struct draw {
-    bool live, abandoned, corrupt;
+    bool live, abandoned;
     uint8_t op;
     uint16_t count, next, under_way; /* messages; next to read; reads without an end */
     uint32_t session, place;
@@ -267,8 +267,6 @@ static void stage_draw_arrived(struct shard *s, uint64_t tag, enum leat_status s
     must(d->live && d->under_way > 0);
     d->under_way--;
     d->reads[tag & 0xffff].arrived = status == LEAT_OK;
-    if (status != LEAT_OK)
-        d->corrupt = true;
 }
 
 /* Is this message of a take still leased as it was? */
@@ -278,13 +276,12 @@ static bool stage_draw_leased(const struct shard *s, const struct draw_message *
     return now && now->state == MESSAGE_LEASED && now->generation == m->generation;
 }
 
-/* All bytes are here: builds the operation. A message that has ended meanwhile is left out; one whose bytes are wrong
- * though it lives makes the answer `corrupt`: wrong bytes are never served. */
-static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t *out, enum leat_status *status)
+/* All bytes are here: builds the operation. A message that has ended meanwhile is left out, and so is one whose bytes
+ * are wrong: they are never served, and its neighbours are. Only when nothing else is left, the answer is `corrupt`. */
+static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t *out)
 {
     uint32_t size = FRAME_OP_HEADER;
-    uint16_t n = 0;
-    *status = LEAT_OK;
+    uint16_t n = 0, corrupt = 0;
     for (unsigned i = 0; i < d->count; i++) {
         const struct draw_message *m = &d->messages[i];
         struct fact f;
@@ -293,16 +290,20 @@ static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t 
         const struct draw_read *r = &d->reads[d->reads[i].leader];
         const uint8_t *bytes = r->data + r->skip + (m->where.place8 * 8 - r->place);
         if (!r->arrived || fact_decode(&f, bytes, m->where.size8 * 8, m->lsn, true) != LEAT_OK) {
-            if (m->slot == SLAB_NONE)
-                continue; /* a peeked message may have been acknowledged and its segment written anew */
-            *status = LEAT_CORRUPT;
-            return reply_status(out, d->op, d->number, LEAT_CORRUPT);
+            if (m->slot != SLAB_NONE) /* a peeked one may be gone, and its segment written anew */
+                corrupt++;
+            continue;
         }
         size += stage_draw_message(s, out + size, m, &f);
         n++;
     }
-    if (n == 0 && d->op == OP_TAKE)
-        return reply_status(out, d->op, d->number, LEAT_LEASE_LOST);
+    if (corrupt > 0)
+        mark(rotten_body_left_out);
+    s->counters.corrupt_bodies += corrupt;
+    if (d->op == OP_TAKE && n == 0)
+        return reply_status(out, d->op, d->number, corrupt > 0 ? LEAT_CORRUPT : LEAT_LEASE_LOST);
+    if (d->op == OP_TAKE)
+        s->counters.delivered += n;
     frame_op_encode(out, d->op, LEAT_OK, n, size - FRAME_OP_HEADER, d->number);
     return size;
 }
@@ -311,14 +312,11 @@ static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t 
 static void stage_draw_finish(struct shard *s, struct draw *d)
 {
     struct desk_place *p = desk_place(&s->desk, d->place);
-    enum leat_status status;
     p->bytes = d->answer;
     p->bytes_room = d->answer_size;
-    p->bytes_size = stage_draw_build(s, d, p->bytes, &status);
+    p->bytes_size = stage_draw_build(s, d, p->bytes);
     p->bytes_sent = 0;
     d->answer = NULL;
-    if (d->op == OP_TAKE && status == LEAT_OK)
-        s->counters.delivered += d->count;
     struct session *session = session_write(&s->sessions, d->session);
     must(session != NULL);
     uint64_t number = d->number, block = d->block;

@@ -40,6 +40,8 @@ unsigned stage_image_run(struct shard *s)
         if (journal_checkpoint_running(s->journal))
             return 0;
         bool due = stage_image_due(s);
+        if (due && !journal_checkpoint_possible(s->journal))
+            return 0;
         if (due && !stage_image_cut(s))
             return 0;
         s->stop_image = false; /* begun, or nothing to write */

@@ -180,8 +180,8 @@ static bool stage_reply_take(struct shard *s, const struct desk_session *ds, uin
         p->bytes_size = p->bytes_room = size;
         p->bytes_sent = 0;
         stage_draw_write(s, p->bytes, OP_TAKE, kept->number, s->messages, n);
-        if (!stage_reply_bytes(s, ds, handle, p))
-            return false;
+        s->counters.delivered += n;
+        return stage_reply_bytes(s, ds, handle, p);
     }
     s->counters.delivered += n;
     return true;

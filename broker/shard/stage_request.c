@@ -243,6 +243,8 @@ static bool stage_request_entries(struct shard *s, struct session *session)
         struct fact f;
         uint32_t offset = b->offset;
         enum leat_status status = stage_request_plan(s, &b->r, &offset, &f);
+        if (status == LEAT_STALE_RECEIPT && plan_lost(&s->engine, &s->limits, b->r.entries + b->offset))
+            s->counters.leases_lost++;
         int done =
             status == LEAT_OK ? stage_request_accept(s, session, &f) : stage_request_note_refused(s, session, status);
         if (done == ENTRY_STALLED)

@@ -145,9 +145,9 @@ static bool spent(struct oracle *o, struct oracle_message *m)
 
 static void nack(struct oracle *o, struct oracle_message *m, struct duration delay, struct instant now)
 {
+    o->queues[m->queue].nacks++;
     if (spent(o, m))
         return;
-    o->queues[m->queue].nacks++;
     m->lease = 0;
     m->came_back = true;
     m->since = now;
@@ -190,9 +190,9 @@ bool oracle_due(struct oracle *o, uint8_t kind, struct lsn lsn, struct instant n
     }
     if (m->place != ORACLE_LEASED)
         return false;
+    o->queues[m->queue].expiries++;
     if (spent(o, m))
         return kind == FACT_MOVED;
-    o->queues[m->queue].expiries++;
     m->came_back = true;
     go(o, m, ORACLE_READY); /* its receipt may still ack */
     return kind == FACT_EXPIRED;

@@ -110,9 +110,11 @@ enum leat_status twin_finish(struct twin *t, uint8_t op, struct queue_ref q, con
 {
     struct fact f;
     enum leat_status status = plan_finish(&t->leader, &t->limits, op, q, receipt, time, t->now, &f);
-    if (status == LEAT_OK)
-        twin_apply(t, &f);
-    return status;
+    if (status != LEAT_OK)
+        return status;
+    f.session = 1; /* somebody asked for it */
+    twin_apply(t, &f);
+    return LEAT_OK;
 }
 
 void twin_pass(struct twin *t, struct duration d)

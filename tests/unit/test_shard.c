@@ -148,6 +148,47 @@ TEST(shard, messages_sessions_and_answers_survive_a_restart)
     end();
 }
 
+TEST(shard, a_receipt_of_a_lease_that_a_crash_took_is_refused_and_counted)
+{
+    begin();
+    send_put(++stage->number, "once", 1, (struct duration){0});
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1);
+    uint64_t take = ++stage->number;
+    send_take(take, 1, (struct duration){0});
+    pass(duration_ms(1)); /* answered; its fact leaves with the next one, or after 5 ms */
+    struct reply_message m = expect_message("once");
+    uint8_t receipt[RECEIPT_BYTES];
+    memcpy(receipt, m.receipt, sizeof receipt);
+    stop();
+    fake_disk_crash(stage->disk);
+    start();
+    hello(stage->session, take + 1);
+    pass(duration_ms(20));
+    welcome();
+    struct shard_counters counters;
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.leases_lost, 0);
+    send_receipt(OP_ACK, ++stage->number, receipt);
+    pass(duration_ms(20));
+    expect_run(LEAT_STALE_RECEIPT, 1);
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.leases_lost, 1);
+    send_take(++stage->number, 1, (struct duration){0});
+    pass(duration_ms(20));
+    m = expect_message("once");
+    assert_int_equal(m.attempts, 1);
+    send_receipt(OP_ACK, ++stage->number, m.receipt);
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1);
+    send_receipt(OP_ACK, ++stage->number, m.receipt); /* stale, but no crash took it */
+    pass(duration_ms(20));
+    expect_run(LEAT_STALE_RECEIPT, 1);
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.leases_lost, 1);
+    end();
+}
+
 TEST(shard, a_batch_keeps_its_refused_entries_apart)
 {
     begin();

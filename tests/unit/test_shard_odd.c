@@ -330,7 +330,8 @@ static void little_memory(struct shard_config *c)
     c->journal.ack_reserve = 4 << 10;
 }
 
-TEST(shard_odd, small_bodies_that_are_cold_are_read_together)
+/* 150 small messages, so much later that they have left memory. */
+static void cold_backlog(void)
 {
     stage_config = little_memory;
     begin();
@@ -349,6 +350,11 @@ TEST(shard_odd, small_bodies_that_are_cold_are_read_together)
         pass(duration_ms(10));
         expect_run(LEAT_OK, 1);
     }
+}
+
+TEST(shard_odd, small_bodies_that_are_cold_are_read_together)
+{
+    cold_backlog();
     send_take(++stage->number, 150, (struct duration){0});
     pass(duration_ms(20));
     struct frame_op op;
@@ -368,5 +374,49 @@ TEST(shard_odd, small_bodies_that_are_cold_are_read_together)
     assert_true(counters.cold_reads > 0);
     assert_true(counters.cold_reads <= 6);
     assert_true(mark_count("bodies_read_together") > 0);
+    end();
+}
+
+/* Changes a bit of the first body like this on the disk. */
+static void rot(const char *body)
+{
+    uint8_t page[8192];
+    for (uint64_t at = 0; fake_disk_peek(stage->disk, "log-00000001", at, page, sizeof page); at += 4096) {
+        const uint8_t *found = memmem(page, sizeof page, body, strlen(body));
+        if (!found)
+            continue;
+        uint8_t wrong = *found ^ 4;
+        assert_true(fake_disk_poke(stage->disk, "log-00000001", at + (uint64_t)(found - page), &wrong, 1));
+        return;
+    }
+    fail_msg("%s is not on the disk", body);
+}
+
+TEST(shard_odd, a_rotten_body_is_left_out_and_its_neighbours_are_delivered)
+{
+    cold_backlog();
+    rot("small 0");
+    rot("small 1");
+    send_take(++stage->number, 1, (struct duration){0});
+    pass(duration_ms(20));
+    assert_int_equal(answer(NULL), LEAT_CORRUPT); /* nothing else was asked for */
+    send_take(++stage->number, 149, (struct duration){0});
+    pass(duration_ms(20));
+    struct frame_op op;
+    struct reply_message m;
+    uint32_t offset = 0;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.count, 148);
+    for (unsigned i = 0; i < 148; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "small %u", i < 49 ? 0 : i < 98 ? 1 : 2);
+        assert_true(reply_next_message(&op, &offset, &m));
+        assert_int_equal(m.body_size, strlen(body));
+        assert_memory_equal(m.body, body, m.body_size);
+    }
+    struct shard_counters counters;
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.corrupt_bodies, 2);
+    assert_int_equal(counters.delivered, 148);
     end();
 }
