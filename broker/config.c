@@ -293,12 +293,17 @@ static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
         return refuse(error, "lease_min is longer than lease_max");
     if (c->block_max * 2 > c->segment_size)
         return refuse(error, "block_max is more than half of segment_size");
-    if (c->body_max * 2 > c->block_max && c->block_max < (4u << 20))
-        return refuse(error, "body_max is more than half of block_max");
+    if (c->block_max % 4096 != 0 || c->segment_size % 4096 != 0)
+        return refuse(error, "block_max and segment_size must be multiples of 4K");
+    if (c->body_max + CONFIG_BLOCK_REST > c->block_max)
+        return refuse(error, "body_max and %uK for attributes and for acknowledgements are more than block_max",
+                      CONFIG_BLOCK_REST / 1024);
     if (c->hot_max < (c->depth + 2) * c->block_max)
         return refuse(error, "hot_max is less than depth + 2 times block_max");
     if (c->disk_max != 0 && c->disk_max < CONFIG_SEGMENTS_MIN * c->segment_size)
         return refuse(error, "disk_max is less than %d times segment_size", CONFIG_SEGMENTS_MIN);
+    if (c->disk_max / c->segment_size > CONFIG_SEGMENTS_MAX)
+        return refuse(error, "disk_max is more than %d times segment_size", CONFIG_SEGMENTS_MAX);
     return true;
 }
 

@@ -13,7 +13,9 @@
 enum {
     CONFIG_TEXT_MAX = 1024,
     CONFIG_ERROR_MAX = 2048,
-    CONFIG_SEGMENTS_MIN = 16, /* disk_max in segments: puts are refused when the last eight are at stake */
+    CONFIG_SEGMENTS_MAX = 3900,     /* as many as the manifest can list */
+    CONFIG_BLOCK_REST = 132 * 1024, /* beside a body: attributes (64 K), what acks keep (64 K), headers */
+    CONFIG_SEGMENTS_MIN = 16,       /* disk_max in segments: puts are refused when the last eight are at stake */
 };
 
 #define GROUP(title)

@@ -42,6 +42,6 @@ OPTION(SIZE, buffer_max, "SIZE", "64M", "16M", "64G", "large requests and answer
 OPTION(SIZE, hot_max, "SIZE", "256M", "1M", "64G", "newest part of the log that stays in memory")
 OPTION(SIZE, disk_max, "SIZE", "0", "0", "64T", "the log on disk; 0: 16G or half of what is free, the smaller")
 OPTION(SIZE, segment_size, "SIZE", "64M", "1M", "256M", "one file of the log")
-OPTION(SIZE, block_max, "SIZE", "4M", "64K", "4M", "one write to the log")
+OPTION(SIZE, block_max, "SIZE", "4M", "136K", "4M", "one write to the log")
 OPTION(COUNT, depth, "N", "4", "1", "8", "writes to the log under way")
 OPTION(SIZE, checkpoint_every, "SIZE", "0", "0", "1T", "log behind a checkpoint before the next one; 0: segment_size")

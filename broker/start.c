@@ -24,6 +24,7 @@ enum {
     EAL_MEMORY_MB = 256,      /* 165 KiB a local client, 1024 of them, and buffers */
     REST_BYTES = 48 << 20,    /* program, libraries, io_uring, tables of the TCP port */
     TCP_POOL_BYTES = 8 << 20, /* its receive buffers: 512 of 16 KiB */
+    OTHER_FILES = 320,        /* HTTP, the ring, the terminal; segments of the log come on top */
     DISK_MAX_GIB = 16,        /* what disk_max 0 means at most */
     EAL_TEXT = 2048,
     EAL_WORDS = 48, /* to look at arguments before they are used */
@@ -76,7 +77,7 @@ static void shard_options(struct shard_config *s, const struct config *c)
     s->journal.segment_bytes = c->segment_size;
     s->journal.block_bytes_max = (uint32_t)c->block_max;
     s->journal.depth = (uint32_t)c->depth;
-    s->journal.hot_bytes = c->hot_max;
+    s->journal.hot_bytes = c->hot_max / DISK_BLOCK * DISK_BLOCK;
     s->journal.disk_max = c->disk_max;
     s->journal.entropy = entropy_u64();
 }
@@ -187,11 +188,12 @@ static void say_endpoint(const char *what, const char *address, uint16_t port)
     printf("leatd: %s %.*s:%u\n", what, (int)(strrchr(address, ':') - address), address, port);
 }
 
-static enum exits open_tcp(struct broker *b)
+static enum exits open_tcp(struct broker *b, const struct shard_config *s)
 {
     char error[256];
     struct tcp_config t = {.address = b->config->listen,
                            .connections = (uint32_t)b->config->connections_max,
+                           .other_files = OTHER_FILES + (uint32_t)(s->journal.disk_max / s->journal.segment_bytes),
                            .memory = b->config->connections_memory};
     if (config_is_off(b->config->listen))
         return EXITS_OK;
@@ -200,6 +202,10 @@ static enum exits open_tcp(struct broker *b)
         return refuse(exits_of(status), error);
     shard_attach(b->shard, b->tcp);
     say_endpoint("tcp", b->config->listen, tcp_uring_port(b->tcp));
+    uint32_t most = tcp_uring_connections_max(b->tcp);
+    if (most < t.connections)
+        start_complain("only %u TCP connections instead of %u: the limit of open files (ulimit -n) leaves no more",
+                       most, t.connections);
     return EXITS_OK;
 }
 
@@ -282,7 +288,7 @@ enum exits start_broker(struct broker *b, const struct config *c)
     if (code == EXITS_OK)
         code = open_shard(b, &s);
     if (code == EXITS_OK)
-        code = open_tcp(b);
+        code = open_tcp(b, &s);
     if (code == EXITS_OK)
         code = open_local(b);
     if (code == EXITS_OK)

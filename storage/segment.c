@@ -171,7 +171,7 @@ static uint32_t segment_makeable(const struct journal *j)
     return j->segments.full ? 0 : room < j->segments.affordable ? room : j->segments.affordable;
 }
 
-/* How many the file system has room for; asked when a file has been made, and once a second while it is short. */
+/* How many the file system has room for; asked when a file has been made, and ten times a second while it is short. */
 void segment_afford(struct journal *j)
 {
     uint64_t room = disk_free(j->disk) / j->segments.bytes;

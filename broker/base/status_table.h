@@ -24,7 +24,7 @@ STATUS(SESSIONS_FULL, sessions_full, 19, true, "the limit sessions_max is reache
 STATUS(NO_QUEUE, no_queue, 32, false, "no such queue")
 STATUS(QUEUE_EXISTS, queue_exists, 33, false, "the queue exists with other attributes")
 STATUS(QUEUES_FULL, queues_full, 34, true, "the limit queues_max is reached")
-STATUS(STALE_RECEIPT, stale_receipt, 35, false, "the receipt is stale: the lease has ended or a newer one exists")
+STATUS(STALE_RECEIPT, stale_receipt, 35, false, "the receipt is stale: a newer lease exists, the message is gone, or the lease has ended and only an ack would count")
 STATUS(BAD_RECEIPT, bad_receipt, 36, false, "the receipt was not made by this broker")
 STATUS(LEASE_LOST, lease_lost, 37, false, "the lease was lost before its reply could be repeated")
 STATUS(LEASES_FULL, leases_full, 38, true, "the limit leases_max is reached")

@@ -304,15 +304,21 @@ static const struct transport_ops tcp_ops = {
 
 /* -- opening and closing -- */
 
-/* As many descriptors as the connections need, as far as the hard limit lets us. */
-static void tcp_raise_files(uint32_t connections)
+/* As many descriptors as the connections need, as far as the hard limit lets us; where it does not, fewer connections:
+ * the log must never be without one. */
+static uint32_t tcp_raise_files(uint32_t connections, uint32_t others)
 {
     struct rlimit files;
-    rlim_t need = connections + OTHER_FILES;
+    rlim_t need = connections + others;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= need)
-        return;
-    files.rlim_cur = files.rlim_max < need ? files.rlim_max : need;
-    setrlimit(RLIMIT_NOFILE, &files);
+        return connections;
+    struct rlimit raised = {.rlim_cur = files.rlim_max < need ? files.rlim_max : need, .rlim_max = files.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+        files = raised;
+    if (files.rlim_cur >= need)
+        return connections;
+    mark(tcp_few_files);
+    return files.rlim_cur > 2 * others ? (uint32_t)files.rlim_cur - others : (uint32_t)files.rlim_cur / 2 + 1;
 }
 
 static void tcp_free(struct tcp *t)
@@ -334,6 +340,7 @@ static void tcp_free(struct tcp *t)
 static bool tcp_allocate(struct tcp *t, const struct tcp_config *config)
 {
     uint32_t max = config->connections ? config->connections : CONNECTIONS;
+    max = tcp_raise_files(max, config->other_files ? config->other_files : OTHER_FILES);
     uint32_t buffers = config->buffers ? config->buffers : BUFFERS;
     must(max <= TCP_CONNECTIONS_MAX);
     t->connections_max = max;
@@ -379,7 +386,6 @@ enum leat_status tcp_uring_open(struct transport **out, struct ring *r, const st
         tcp_free(t);
         return LEAT_NO_MEMORY;
     }
-    tcp_raise_files(t->connections_max);
     t->owner = ring_owner(r, tcp_completed, t);
     for (uint32_t i = 0; i < t->listeners.count; i++)
         tcp_accept(t, i);
@@ -404,6 +410,11 @@ void tcp_uring_close(struct transport *transport)
         if (t->connections[i].fd >= 0)
             close(t->connections[i].fd);
     tcp_free(t);
+}
+
+uint32_t tcp_uring_connections_max(const struct transport *transport)
+{
+    return ((const struct tcp *)transport)->connections_max;
 }
 
 uint16_t tcp_uring_port(const struct transport *t)

@@ -26,6 +26,7 @@ struct tcp_config {
     uint32_t connections;  /* at most TCP_CONNECTIONS_MAX; 0: 16384 */
     uint32_t buffers;      /* of the receive pool, a power of 2; 0: 512 */
     uint32_t buffer_bytes; /* of one, a multiple of 4096; 0: 16 KiB */
+    uint32_t other_files;  /* descriptors that must stay free for others: fewer connections then */
     uint64_t memory;       /* for unfinished frames and unsent replies; 0: 256 MiB */
 };
 
@@ -51,8 +52,9 @@ struct tcp_counters {
 enum leat_status tcp_uring_open(struct transport **t, struct ring *r, const struct tcp_config *config, char error[256]);
 void tcp_uring_close(struct transport *t);
 
-/* The bound port. */
+/* The bound port. How many connections there may be: as configured, or as many as descriptors allow. */
 uint16_t tcp_uring_port(const struct transport *t);
+uint32_t tcp_uring_connections_max(const struct transport *t);
 struct tcp_counters tcp_uring_counters(const struct transport *t);
 
 #endif

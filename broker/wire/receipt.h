@@ -1,8 +1,8 @@
 /* receipt.h - message ids and receipts: names that work without a table.
  *
  * An id says where a message was born: cell, shard, epoch and log position; as text it is a UUID (version 8), and 16
- * check bits catch typing errors. A receipt is an id plus the lease that gave it away; a keyed hash makes it
- * unforgeable. As text it is base64url.
+ * check bits catch typing errors. A receipt is an id plus the lease that gave it away; a keyed hash, of 64 bits and not
+ * a cryptographic one, keeps receipts that nobody was given from acting. As text it is base64url.
  *
  * Units: bytes. Thread: any (pure). */
 #ifndef LEAT_WIRE_RECEIPT_H

@@ -40,7 +40,7 @@ struct reply_hello {
 
 struct reply_message {
     uint8_t receipt[RECEIPT_BYTES]; /* peek: only the id inside is set, the rest is 0 */
-    struct duration lease_left;     /* take: from the moment of sending; peek: 0 */
+    struct duration lease_left;     /* take: when the answer was made; peek: 0 */
     uint64_t sent_wall_ns;          /* when it was put, UNIX time */
     uint32_t attempts;              /* this delivery included */
     uint32_t body_size, body_crc;

@@ -168,6 +168,14 @@ is "without DPDK it serves by TCP" start --data "$T/d" "${free[@]}" --eal "--vde
 is "and says so" says "no local port: "
 is "SIGTERM ends it with 0" ends 0 TERM
 
+# -- few descriptors --
+few=(bash -c 'ulimit -n 400; exec "$0" "$@"')
+as=("${few[@]}")
+is "with few descriptors it starts" start --data "$T/d" "${free[@]}" --local none
+is "and says how many connections are left" says "TCP connections instead of 16384: the limit of open files"
+is "SIGTERM ends it with 0" ends 0 TERM
+as=()
+
 # -- the disk --
 is "a missing parent is 74" refuses 74 "$T/leatd" --data "$T/no/where" "${free[@]}"
 is "and the path is named" says "$T/no/where"

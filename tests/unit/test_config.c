@@ -174,6 +174,13 @@ TEST(config, options_that_do_not_fit_each_other_are_refused)
     assert_string_equal(error, "hot_max is less than depth + 2 times block_max");
     assert_int_equal(READ("--disk-max", "512M"), CONFIG_BAD_VALUE);
     assert_int_equal(READ("--disk-max", "1G"), CONFIG_READ);
+    assert_int_equal(READ("--disk-max", "1T"), CONFIG_BAD_VALUE);
+    assert_string_equal(error, "disk_max is more than 3900 times segment_size");
+    assert_int_equal(READ("--block-max", "1M"), CONFIG_BAD_VALUE);
+    assert_non_null(strstr(error, "body_max and 132K for attributes"));
+    assert_int_equal(READ("--block-max", "136K", "--body-max", "4K"), CONFIG_READ);
+    assert_int_equal(READ("--block-max", "200001", "--body-max", "4K"), CONFIG_BAD_VALUE);
+    assert_string_equal(error, "block_max and segment_size must be multiples of 4K");
 }
 
 TEST(config, only_loopback_is_listened_on_and_none_is_off)
