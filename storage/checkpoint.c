@@ -96,11 +96,18 @@ static uint32_t checkpoint_blocks(const struct journal *j, uint32_t order)
     return order == j->checkpoint.order ? j->checkpoint.blocks : segment_at(j, order)->blocks;
 }
 
+/* Keep segments are not in it: their directories say all. */
+static bool checkpoint_indexes(const struct journal *j, uint32_t order)
+{
+    const struct segment *s = segment_at(j, order);
+    return !s->dead && !s->keep;
+}
+
 static uint64_t checkpoint_index_bytes(const struct journal *j)
 {
     uint64_t bytes = INDEX_HEADER;
     for (uint32_t i = 0; i <= j->checkpoint.order; i++)
-        if (!segment_at(j, i)->dead)
+        if (checkpoint_indexes(j, i))
             bytes += INDEX_SEGMENT + 2 * (uint64_t)checkpoint_blocks(j, i);
     return bytes;
 }
@@ -180,7 +187,7 @@ static void checkpoint_index_head(struct journal *j)
     uint8_t head[INDEX_HEADER] = {0};
     uint32_t segments = 0;
     for (uint32_t i = 0; i <= c->order; i++)
-        segments += !segment_at(j, i)->dead;
+        segments += checkpoint_indexes(j, i);
     le64_put(head, c->position_hash);
     le64_put(head + 8, c->position_tail);
     le32_put(head + 16, segments);
@@ -202,7 +209,7 @@ static void checkpoint_index_segment(struct journal *j, const struct segment *s)
 static bool checkpoint_index_piece(struct journal *j)
 {
     struct checkpoint *c = &j->checkpoint;
-    while (c->index_order <= c->order && segment_at(j, c->index_order)->dead)
+    while (c->index_order <= c->order && !checkpoint_indexes(j, c->index_order))
         c->index_order++;
     if (c->index_order > c->order)
         return false;
@@ -371,6 +378,7 @@ static bool checkpoint_done(struct journal *j)
     j->tail_bytes -= c->bytes_at_begin;
     j->proven = c->position > j->proven ? c->position : j->proven; /* the manifest says so */
     j->counters.checkpoints++;
+    j->clean.look = true;
     c->state = CHECKPOINT_IDLE;
     return true;
 }

@@ -45,6 +45,7 @@ bool flight_launch(struct journal *j)
     struct segment *s = segment_place(j, o->number, size, &f->offset);
     f->file = s->file;
     s->pins += o->pins;
+    s->live += o->live;
     struct record r = {.cluster = j->ledger.m.cluster,
                        .incarnation = s->incarnation,
                        .epoch = j->epoch,

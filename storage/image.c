@@ -8,6 +8,7 @@
 
 #include "byteorder.h"
 #include "chunk.h"
+#include "mark.h"
 #include "must.h"
 #include "recover.h"
 
@@ -51,21 +52,45 @@ static enum leat_status image_load(struct journal *j, struct image *image, struc
     return LEAT_OK;
 }
 
-/* One segment of the index; bytes used, or 0 when it does not match the manifest. */
-static uint64_t image_index_segment(struct journal *j, uint32_t order, const uint8_t *p, uint64_t left)
+/* The next log segment of the order, from `order` on. */
+static uint32_t image_next_log(const struct journal *j, uint32_t order)
 {
-    if (left < INDEX_SEGMENT || order >= j->segments.log_count)
+    while (order < j->segments.log_count && segment_at(j, order)->keep)
+        order++;
+    return order;
+}
+
+/* Since the checkpoint was taken the cleaner has put a keep segment in the place of the one that began there. */
+static bool image_was_cleaned(const struct journal *j, uint64_t first)
+{
+    uint32_t order = segment_find(j, first);
+    return order != SEGMENT_NONE && segment_at(j, order)->keep && first <= segment_at(j, order)->last;
+}
+
+/* One segment of the index, and the order that is then reached; bytes used, or 0 when it does not match the manifest.
+ */
+static uint64_t image_index_segment(struct journal *j, uint32_t *order, const uint8_t *p, uint64_t left)
+{
+    if (left < INDEX_SEGMENT)
         return 0;
-    struct segment *s = segment_at(j, order);
     uint32_t blocks = le32_get(p + 16);
-    if (le32_get(p) != s->name || le32_get(p + 4) != s->incarnation || le64_get(p + 8) != s->first)
+    uint64_t first = le64_get(p + 8), used = INDEX_SEGMENT + (uint64_t)blocks * 2;
+    if (blocks > j->segments.bytes / DISK_BLOCK || left < used)
         return 0;
-    if (blocks > j->segments.bytes / DISK_BLOCK || left < INDEX_SEGMENT + (uint64_t)blocks * 2)
+    if (image_was_cleaned(j, first)) {
+        mark(index_names_cleaned_segment);
+        return used;
+    }
+    *order = image_next_log(j, *order);
+    if (*order >= j->segments.log_count)
+        return 0;
+    struct segment *s = segment_at(j, (*order)++);
+    if (le32_get(p) != s->name || le32_get(p + 4) != s->incarnation || first != s->first)
         return 0;
     for (uint32_t i = 0; i < blocks; i++)
         s->index[i] = le16_get(p + INDEX_SEGMENT + i * 2);
     s->blocks = blocks;
-    return INDEX_SEGMENT + (uint64_t)blocks * 2;
+    return used;
 }
 
 static enum leat_status image_index(struct journal *j, const struct image *image, char error[256])
@@ -76,16 +101,16 @@ static enum leat_status image_index(struct journal *j, const struct image *image
     if (image->index_bytes < INDEX_HEADER)
         return image_corrupt(j, 0, m->checkpoint_bytes, error);
     uint64_t tail = le64_get(p + 8);
-    uint32_t segments = le32_get(p + 16);
+    uint32_t segments = le32_get(p + 16), order = 0;
     for (uint32_t i = 0; i < segments; i++) {
-        uint64_t n = image_index_segment(j, i, p + used, image->index_bytes - used);
+        uint64_t n = image_index_segment(j, &order, p + used, image->index_bytes - used);
         if (n == 0)
             return recover_say(LEAT_CORRUPT, error, "checkpoint-%u: its index does not match the manifest",
                                m->checkpoint_area);
         used += n;
     }
-    const struct segment *last = segments > 0 ? segment_at(j, segments - 1) : NULL;
-    if (segments != j->segments.log_count || !last || last->first + last->blocks != m->checkpoint_block + 1 ||
+    const struct segment *last = order > 0 ? segment_at(j, order - 1) : NULL;
+    if (order != j->segments.log_count || !last || last->first + last->blocks != m->checkpoint_block + 1 ||
         tail > j->segments.bytes || le64_get(p) != m->tail_hash)
         return recover_say(LEAT_CORRUPT, error, "checkpoint-%u: its index does not match the manifest",
                            m->checkpoint_area);

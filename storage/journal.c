@@ -129,6 +129,9 @@ static void journal_completed(struct journal *j, const struct disk_done *done)
     case LOG_ERASE_FLUSH:
         segment_erased(j, kind, done->result);
         break;
+    case LOG_CLEAN:
+        clean_completed(j, done->result);
+        break;
     case LOG_BLOCKING:
         must(false);
         break;
@@ -157,6 +160,8 @@ unsigned journal_step(struct journal *j, struct instant now)
     if (j->error == LEAT_OK) {
         n += flight_step(j);
         n += checkpoint_step(j);
+        n += fetch_step(j);
+        n += clean_step(j);
         n += segment_step(j);
         n += ledger_step(j);
     }
@@ -168,7 +173,7 @@ struct instant journal_next_due(const struct journal *j)
 {
     if (j->error != LEAT_OK)
         return INSTANT_NEVER;
-    struct instant due = instant_min(flight_next_due(j), segment_next_due(j));
+    struct instant due = instant_min(flight_next_due(j), instant_min(segment_next_due(j), clean_next_due(j)));
     /* A checkpoint that had to be given up is asked for again then. */
     return instant_before(j->now, j->checkpoint.retry) ? instant_min(due, j->checkpoint.retry) : due;
 }
@@ -221,10 +226,19 @@ void journal_set_blob(struct journal *j, const uint8_t *blob, uint32_t size)
 struct journal_counters journal_counters(const struct journal *j)
 {
     struct journal_counters c = j->counters;
-    c.segments = j->segments.total;
+    c.segments = segment_count(j);
     c.free_segments = segment_free(j);
     c.disk_bytes =
-        j->segments.total * j->segments.bytes + j->checkpoint.sizes[0] + j->checkpoint.sizes[1] + 2 * MANIFEST_BYTES;
+        c.segments * j->segments.bytes + j->checkpoint.sizes[0] + j->checkpoint.sizes[1] + 2 * MANIFEST_BYTES;
+    c.settled_segments = clean_settled(j);
+    c.live = j->open.pins;
+    c.live_bytes = j->open.live;
+    for (uint32_t i = 0; i < j->segments.log_count; i++) {
+        const struct segment *s = segment_at(j, i);
+        c.keep_segments += s->keep;
+        c.live += s->pins;
+        c.live_bytes += s->live;
+    }
     return c;
 }
 
@@ -232,7 +246,8 @@ bool journal_idle(const struct journal *j)
 {
     return j->flying == 0 && j->open.facts == 0 && j->checkpoint.state == CHECKPOINT_IDLE && ledger_idle(j) &&
            j->segments.creating == CREATING_NOTHING && j->segments.trim == TRIM_NOTHING &&
-           j->reads.unused_count + j->reads.done_count == LOG_READS;
+           j->reads.unused_count + j->reads.done_count == LOG_READS && j->clean.op == CLEAN_NOTHING &&
+           j->clean.state != CLEAN_PUBLISHING;
 }
 
 /* -- memory -- */
@@ -252,6 +267,8 @@ uint64_t journal_memory(const struct journal_config *c)
            segments * (sizeof(struct segment) + 2 * sizeof(uint16_t)) +    /* the list */
            segments * (c->segment_bytes / DISK_BLOCK) * sizeof(uint16_t) + /* where each block begins */
            LOG_CHUNKS * CHUNK_BYTES +                                      /* a checkpoint on its way */
+           2 * LOG_CLEAN_BYTES(c->block_bytes_max) +                       /* what the cleaner reads and writes */
+           (LOG_READS + 1) * DISK_BLOCK +                                  /* pages of directories */
            2 * MANIFEST_BYTES + DISK_BLOCK + sizeof(struct journal);
 }
 
@@ -297,7 +314,12 @@ static bool journal_allocate(struct journal *j)
     j->hot.ring = journal_aligned(c->hot_bytes);
     j->ledger.buffer = journal_aligned(2 * MANIFEST_BYTES);
     j->segments.zeros = journal_aligned(DISK_BLOCK);
-    bool all = j->hot.slots && j->hot.ring && j->ledger.buffer && j->segments.zeros;
+    j->reads.pages = journal_aligned(LOG_READS * DISK_BLOCK);
+    j->clean.page = journal_aligned(DISK_BLOCK);
+    j->clean.window = journal_aligned(LOG_CLEAN_BYTES(c->block_bytes_max));
+    j->clean.out = journal_aligned(LOG_CLEAN_BYTES(c->block_bytes_max));
+    bool all = j->hot.slots && j->hot.ring && j->ledger.buffer && j->segments.zeros && j->reads.pages &&
+               j->clean.page && j->clean.window && j->clean.out;
     for (unsigned i = 0; i < LOG_CHUNKS; i++) {
         j->checkpoint.chunks[i].bytes = journal_aligned(CHUNK_BYTES);
         all = all && j->checkpoint.chunks[i].bytes;
@@ -345,6 +367,10 @@ void journal_close(struct journal *j)
     for (unsigned i = 0; i < LOG_CHUNKS; i++)
         free(j->checkpoint.chunks[i].bytes);
     free(j->segments.zeros);
+    free(j->reads.pages);
+    free(j->clean.page);
+    free(j->clean.window);
+    free(j->clean.out);
     free(j->segments.pool);
     free(j->segments.order);
     free(j->segments.unused);

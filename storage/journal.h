@@ -35,6 +35,7 @@ struct journal_config {
     uint32_t ack_reserve;     /* bytes of each block that only JOURNAL_ACK may use: 64 KiB */
     uint64_t cluster;         /* written into every block; 0 on creation: taken from `entropy` */
     uint64_t entropy;         /* fresh random bits of the caller, for a new directory */
+    uint32_t clean_above;     /* no cleaning while no more segments than this lie before the checkpoint; 4 */
 };
 
 /* Who asks for room: on a nearly full disk the first two are refused before acks are. */
@@ -101,10 +102,11 @@ enum leat_status journal_error(const struct journal *j);
 /* Bodies. journal_hot: the fact in memory, or NULL if its block has left the hot tail. The pointer is good until the
  * next journal_step(). */
 const uint8_t *journal_hot(const struct journal *j, struct lsn lsn, uint32_t place, uint32_t size);
-/* journal_fetch: starts reading a cold fact. `data` is DISK_BLOCK-aligned memory of at least journal_fetch_bytes(place,
- * size); *skip is where the fact begins in it when the completion (journal_fetched) arrives with LEAT_OK. The caller
- * checks the fact's own checksum, seeded by its lsn. False: too many reads, try later. */
-uint32_t journal_fetch_bytes(uint32_t place, uint32_t size);
+/* journal_fetch: starts reading a cold fact, or a stretch of several in one block, unless it is kept. `data` is
+ * DISK_BLOCK-aligned memory of at least journal_fetch_bytes(size); *skip is where the fact begins in it when the
+ * completion (journal_fetched) arrives with LEAT_OK; both are lent until then. The caller checks the fact's own
+ * checksum, seeded by its lsn. False: too many reads, try later. */
+uint32_t journal_fetch_bytes(uint32_t size);
 bool journal_fetch(struct journal *j, struct lsn lsn, uint32_t place, uint32_t size, void *data, uint32_t *skip,
                    uint64_t tag);
 /* Next finished fetch: its tag and LEAT_OK, LEAT_DISK_ERROR or LEAT_CORRUPT. */
@@ -130,17 +132,47 @@ uint64_t journal_tail_bytes(const struct journal *j);
  * behind the last one. */
 bool journal_short(const struct journal *j);
 
-/* Liveness of segments: how many live (not gone) message bodies lie in a block's segment is kept by these two calls;
- * replay and image loading call them too. A segment whose count is 0 when a checkpoint begins, and which lies wholly
- * before its position, is recycled once that checkpoint is published. */
-void journal_pin(struct journal *j, uint64_t block);
-void journal_unpin(struct journal *j, uint64_t block);
+/* Liveness of segments: how many live (not gone) message bodies, of how many bytes, lie in a block's segment is kept by
+ * these two calls; replay and image loading call them too. A segment whose count is 0 when a checkpoint begins, and
+ * which lies wholly before its position, is recycled once that checkpoint is published. */
+void journal_pin(struct journal *j, uint64_t block, uint32_t bytes);
+void journal_unpin(struct journal *j, uint64_t block, uint32_t bytes);
+
+/* Cleaning. Of sparse old segments that stand side by side, the bodies that live are copied into one keep segment,
+ * which takes their place; so that a body which lives long holds no more than its share of the disk (clean.c). The
+ * caller knows who lives and what a right fact looks like, the journal where the bytes are:
+ *
+ *   begin --> list --> (next --> judge)* --> published by itself         give_up at any moment before that
+ *
+ * journal_clean_begin: false if there is nothing to do now. Else the blocks first..last want to be cleaned; at most
+ * `most` facts live in them. journal_clean_list: everything that may live in them, sorted by position, no two alike,
+ * however it was gathered since begin; lent until journal_clean_running() is false. journal_clean_next: a fact that was
+ * read, as long as the caller said in the list, to be judged; NULL: none now. journal_clean_judge: it is copied as it
+ * is; or it is wrong, and the run given up: its segments stay as they are. */
+struct journal_survivor {
+    struct lsn lsn;
+    uint32_t place8, size8; /* in units of 8 bytes */
+};
+bool journal_clean_begin(struct journal *j, uint32_t most, uint64_t *first, uint64_t *last);
+void journal_clean_list(struct journal *j, const struct journal_survivor *list, uint32_t count);
+const uint8_t *journal_clean_next(struct journal *j, struct journal_survivor *fact);
+void journal_clean_judge(struct journal *j, bool right);
+void journal_clean_give_up(struct journal *j);
+bool journal_clean_running(const struct journal *j);
+/* journal_clean_most: facts of at least `least` bytes that one keep segment can hold. */
+uint32_t journal_clean_most(const struct journal_config *c, uint32_t least);
+
+/* journal_kept: the body lies in a keep segment, where nothing lies beside it that lay beside it in its block. */
+bool journal_kept(const struct journal *j, struct lsn lsn);
 
 /* For the operator: sizes and counters. */
 struct journal_counters {
     uint64_t blocks, bytes, payload_bytes, flushes, fetches, segments, free_segments, disk_bytes, checkpoints,
         torn_tails;
-    uint64_t replayed_image, replayed_bytes; /* that the start had to read: of the checkpoint, of blocks behind it */
+    uint64_t replayed_image, replayed_bytes;  /* that the start had to read: of the checkpoint, of blocks behind it */
+    uint64_t keep_segments, live, live_bytes; /* now; live bodies and their bytes */
+    uint64_t settled_segments;                /* now; before the newest checkpoint, so that they can be cleaned */
+    uint64_t cleanings, cleaned_bytes, cleaned_segments, cleanings_given_up;
 };
 struct journal_counters journal_counters(const struct journal *j);
 

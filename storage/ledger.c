@@ -22,11 +22,15 @@ static void ledger_encode(struct journal *j)
     struct ledger *l = &j->ledger;
     const struct segments *t = &j->segments;
     l->m.sequence = ++l->started;
-    l->m.segments = t->total;
+    l->m.segments = segment_count(j);
     for (uint32_t i = 0; i < t->total; i++) {
         const struct segment *s = segment_at(j, i);
         bool known = i < t->log_count && s->first <= j->durable;
-        l->m.segment[i] = (struct manifest_segment){s->name, s->incarnation, known ? s->first : 0};
+        l->m.segment[i] = (struct manifest_segment){s->name, s->incarnation, known ? s->first : 0, s->keep};
+    }
+    if (t->borrowed != SEGMENT_NONE) {
+        const struct segment *s = &t->pool[t->borrowed];
+        l->m.segment[t->total] = (struct manifest_segment){s->name, s->incarnation, 0, 0};
     }
     manifest_encode(l->buffer, &l->m);
     l->owed--;

@@ -1,8 +1,8 @@
 /* log.h - what the files of the journal share. Not for other rooms: they include journal.h.
  *
- * Five things work together: the open block and the blocks in flight (flight.c), the last blocks in memory (hot.c), the
- * segments in log order (segment.c), the manifest and its writer (ledger.c), and the checkpoint (checkpoint.c). A tag
- * says whose a completion is.
+ * Six things work together: the open block and the blocks in flight (flight.c), the last blocks in memory (hot.c), the
+ * segments in log order (segment.c), the manifest and its writer (ledger.c), the checkpoint (checkpoint.c), and the
+ * cleaner, which puts keep segments in the place of sparse old ones (clean.c). A tag says whose a completion is.
  *
  * Units: bytes, block numbers. Memory: all of struct journal is allocated at open. Thread: the shard's. */
 #ifndef LEAT_STORAGE_LOG_H
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "journal.h"
+#include "keep.h"
 #include "manifest.h"
 #include "record.h"
 
@@ -20,7 +21,10 @@ enum {
     LOG_READS = 64,
     LOG_CHUNKS = 4, /* of a checkpoint that are filled or written at the same time */
     LOG_SEGMENT_MAX = 256 * 1024 * 1024,
+    LOG_CLEAN_PIECE = 64 * 1024, /* what the cleaner reads or writes at a time, unless one fact is larger */
 };
+/* Room for a piece and the largest fact behind it. */
+#define LOG_CLEAN_BYTES(block_max) ((uint64_t)(block_max) + LOG_CLEAN_PIECE + 2 * DISK_BLOCK)
 
 enum log_tag {
     LOG_WRITE = 1,
@@ -33,6 +37,7 @@ enum log_tag {
     LOG_CREATE,
     LOG_ERASE,
     LOG_ERASE_FLUSH,
+    LOG_CLEAN,
     LOG_BLOCKING,
 };
 
@@ -45,18 +50,26 @@ static inline uint64_t log_tag(enum log_tag kind, uint64_t index)
 
 enum { SEGMENT_NONE = UINT16_MAX };
 
+/* One item of the order: a log segment holds all blocks of its interval, a keep segment what survives of them. The
+ * intervals are disjoint and rise. */
 struct segment {
     uint32_t name; /* the number in it */
     uint32_t incarnation;
-    uint32_t file; /* of the disk */
-    uint32_t blocks;
+    uint32_t file;   /* of the disk */
+    uint32_t blocks; /* log */
+    uint32_t pages;  /* keep: of its directory */
     uint64_t first;  /* number of its first block; 0: a spare */
-    uint64_t pins;   /* live bodies */
+    uint64_t last;   /* keep: the last block of its interval */
+    uint64_t pins;   /* live bodies ... */
+    uint64_t live;   /* ... and their bytes */
     uint64_t ready;  /* version of the manifest that lists this life of it */
-    uint16_t *index; /* where each block starts, in DISK_BLOCKs */
+    uint16_t *index; /* log: where each block starts, in DISK_BLOCKs; keep: its fences (kept.c) */
     uint64_t wipe;   /* recovery: bytes from here ... */
     uint64_t wipe_end;
-    bool dead; /* no live body when the running checkpoint began */
+    uint16_t reads; /* under way: it is not written meanwhile */
+    bool keep;
+    bool dead;   /* no live body when the running checkpoint began */
+    bool rotten; /* the cleaner found wrong bytes in it: it stays as it is */
 };
 
 enum log_creating { CREATING_NOTHING, CREATING_SEGMENT, CREATING_AREA };
@@ -71,6 +84,8 @@ struct segments {
     uint32_t max;       /* segments on the disk */
     uint32_t total;     /* in order */
     uint32_t log_count; /* the last of them is the current one */
+    uint16_t borrowed;  /* slot of the one that the cleaner writes; it is not in the order, but listed as a spare */
+    bool lend;          /* the cleaner wants one spare more */
     uint32_t next_name;
     uint64_t bytes;       /* of each */
     uint64_t tail;        /* offset of the next block in the current one */
@@ -96,7 +111,7 @@ struct open_block {
     bool waited;
     bool full;            /* somebody found no room in it */
     struct instant since; /* its first fact */
-    uint64_t pins;
+    uint64_t pins, live;
 };
 
 enum flight_state { FLIGHT_NONE, FLIGHT_QUEUED, FLIGHT_WRITING, FLIGHT_WRITTEN, FLIGHT_FLUSHING, FLIGHT_SAFE };
@@ -199,7 +214,17 @@ struct checkpoint {
 
 struct read_slot {
     uint64_t tag;
-    uint32_t size;
+    uint32_t size;  /* of the read */
+    uint16_t owner; /* slot of the segment, or SEGMENT_NONE */
+    bool paging;    /* a page of a keep segment's directory is read first ... */
+    bool queued;
+    uint32_t life; /* of the segment, its incarnation */
+    uint32_t page; /* ... this one, into this slot's place in `pages` */
+    struct lsn lsn;
+    uint32_t body; /* bytes of the fact */
+    uint64_t offset;
+    uint8_t *data; /* where the fact shall go ... */
+    uint32_t *skip;
 };
 
 struct reads {
@@ -207,6 +232,50 @@ struct reads {
     uint8_t unused[LOG_READS], done[LOG_READS];
     uint8_t status[LOG_READS];
     uint32_t unused_count, done_head, done_count;
+    uint32_t queued; /* slots whose second read has found no room on the way to the disk */
+    uint8_t *pages;
+};
+
+/* -- cleaning -- */
+
+enum clean_state {
+    CLEAN_IDLE,
+    CLEAN_LISTING,    /* the caller gathers the survivors */
+    CLEAN_DIRECTORY,  /* it is written */
+    CLEAN_COPYING,    /* survivors are read, judged and written */
+    CLEAN_FLUSHING,   /* all is written */
+    CLEAN_SAFE,       /* and on stable storage */
+    CLEAN_PUBLISHING, /* the manifest is being told */
+};
+
+enum clean_op { CLEAN_NOTHING, CLEAN_WRITE, CLEAN_PAGE, CLEAN_READ, CLEAN_FLUSH };
+
+struct clean {
+    uint8_t state;
+    uint8_t op; /* the one that is under way */
+    bool look;  /* there may be something to clean */
+    bool given_up;
+    uint64_t first, last; /* the interval */
+    uint64_t position;    /* newest block when the list was complete */
+    uint64_t version;     /* of the manifest that publishes it */
+    const struct journal_survivor *list;
+    uint32_t count, pages;
+    uint32_t listed;  /* of the list, in the directory */
+    uint32_t read;    /* in the window or behind it */
+    uint32_t judged;  /* and copied */
+    uint64_t offset8; /* of the next fact that is listed */
+    uint8_t *window, *page, *out;
+    uint16_t window_owner, page_owner; /* whose bytes they show */
+    uint32_t page_number, page_entries;
+    uint64_t window_at;
+    uint32_t op_size;  /* bytes of the operation under way */
+    uint32_t out_used; /* bytes gathered */
+    uint32_t out_done; /* of them, written */
+    uint32_t out_goal; /* of them, to be written now; 0: none */
+    uint64_t out_at;   /* offset in the file of the first */
+    uint64_t copied;   /* bytes of facts, in this run */
+    uint16_t tries;
+    struct instant paced; /* no read before */
 };
 
 /* -- start-up -- */
@@ -244,6 +313,7 @@ struct journal {
     struct ledger ledger;
     struct checkpoint checkpoint;
     struct reads reads;
+    struct clean clean;
     struct replay *replay;
     struct journal_counters counters;
 };
@@ -273,6 +343,10 @@ void segment_enter(struct journal *j, uint64_t number);
 /* Position in the order of the segment that holds `block`, or SEGMENT_NONE. */
 uint32_t segment_find(const struct journal *j, uint64_t block);
 struct segment *segment_at(const struct journal *j, uint32_t order);
+/* The last block of its interval. */
+uint64_t segment_last(const struct segment *s);
+/* Files that there are. */
+uint32_t segment_count(const struct journal *j);
 /* Free segments, those that may still be made included; and whether more may come without a checkpoint. */
 uint32_t segment_free(const struct journal *j);
 bool segment_coming(const struct journal *j);
@@ -282,6 +356,13 @@ uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uin
 void segment_name(char name[DISK_NAME_MAX], uint32_t number);
 void segment_mark_dead(struct journal *j, uint32_t before);
 void segment_recycle(struct journal *j);
+/* A spare for the cleaner, out of the order, if it can be had now (segment_lends): its slot. segment_give_back: unused,
+ * with a new life. segment_replace: as a keep segment, in the place of all items of the interval first..last, which
+ * become spares; returns the version of the manifest that says so. */
+bool segment_lends(const struct journal *j);
+uint32_t segment_borrow(struct journal *j);
+void segment_give_back(struct journal *j);
+uint64_t segment_replace(struct journal *j, uint64_t first, uint64_t last);
 unsigned segment_step(struct journal *j);
 void segment_created(struct journal *j, int32_t result);
 void segment_afford(struct journal *j);
@@ -303,6 +384,24 @@ void checkpoint_grown(struct journal *j, int32_t result);
 
 /* fetch.c */
 void fetch_completed(struct journal *j, uint32_t slot, int32_t result);
+unsigned fetch_step(struct journal *j);
+
+/* kept.c. A keep segment in memory: first position of each page of its directory. kept_pages_max: pages that there is
+ * memory for. kept_page: the one that would list this fact. kept_open: whether `bytes` are that page; its entries. */
+uint32_t kept_pages_max(const struct journal *j);
+void kept_set_fence(struct segment *s, uint32_t page, struct lsn lsn);
+uint32_t kept_page(const struct segment *s, struct lsn lsn);
+bool kept_open(const struct journal *j, const struct segment *s, uint32_t page, const uint8_t *bytes,
+               uint32_t *entries);
+/* Start-up: reads and checks the directories of all keep segments. */
+struct window;
+enum leat_status kept_load(struct journal *j, struct window *w, char error[256]);
+
+/* clean.c. clean_settled: items before the newest checkpoint, which could be cleaned. */
+uint32_t clean_settled(const struct journal *j);
+unsigned clean_step(struct journal *j);
+void clean_completed(struct journal *j, int32_t result);
+struct instant clean_next_due(const struct journal *j);
 
 /* replay.c: the image and the blocks behind it; journal_start() ends it. */
 enum leat_status replay_open(struct journal *j, char error[256]);

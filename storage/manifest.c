@@ -3,7 +3,7 @@
  *   0 magic   8 u32 format   12 u32 crc32c of all with this field 0   16 u64 sequence   24 u64 cluster
  *   32 u64 tail hash   40 u64 checkpoint block   48 u64 checkpoint bytes   56 u64 checkpoint hash
  *   64 u32 checkpoint area   68 u32 epoch   72 u32 blob size   76 u32 segments   80 u64 segment bytes
- *   88 blob, 1024 bytes   1112 segments, 16 bytes each   then zeros */
+ *   88 blob, 1024 bytes   1112 segments, 16 bytes each (bit 63 of the first block: a keep segment)   then zeros */
 #include "manifest.h"
 
 #include <stdbool.h>
@@ -15,6 +15,8 @@
 #include "must.h"
 
 static const uint8_t magic[8] = "leat man";
+
+#define KEEP_BIT (1ull << 63)
 
 enum { BLOB_AT = 88, SEGMENTS_AT = BLOB_AT + MANIFEST_BLOB_MAX, SEGMENT_BYTES = 16 };
 
@@ -51,7 +53,8 @@ void manifest_encode(uint8_t *out, const struct manifest *m)
         uint8_t *p = out + SEGMENTS_AT + i * SEGMENT_BYTES;
         le32_put(p, m->segment[i].file);
         le32_put(p + 4, m->segment[i].incarnation);
-        le64_put(p + 8, m->segment[i].first);
+        must(!m->segment[i].keep || m->segment[i].first > 0);
+        le64_put(p + 8, m->segment[i].first | (m->segment[i].keep ? KEEP_BIT : 0));
     }
     le32_put(out + 12, checksum(out));
 }
@@ -87,7 +90,10 @@ static enum leat_status decode_copy(struct manifest *m, const uint8_t *in)
     memcpy(m->blob, in + BLOB_AT, m->blob_size);
     for (uint32_t i = 0; i < m->segments; i++) {
         const uint8_t *p = in + SEGMENTS_AT + i * SEGMENT_BYTES;
-        m->segment[i] = (struct manifest_segment){le32_get(p), le32_get(p + 4), le64_get(p + 8)};
+        uint64_t first = le64_get(p + 8);
+        if (first == KEEP_BIT)
+            return LEAT_CORRUPT;
+        m->segment[i] = (struct manifest_segment){le32_get(p), le32_get(p + 4), first & ~KEEP_BIT, first >> 63};
     }
     return LEAT_OK;
 }

@@ -6,7 +6,8 @@
  *
  * The last entries of the list are spares: recycled segments with their next incarnation already written down, in the
  * order in which the log will enter them, so that entering one needs no write here first; their first block is 0 until
- * it is known.
+ * it is known. A keep segment stands where the blocks stood whose survivors it holds; the rest about it says its own
+ * directory (keep.h).
  *
  * Units: bytes, block numbers. Memory: struct manifest is about 64 KiB, its owner's. Failure: LEAT_CORRUPT if neither
  * copy is whole, LEAT_TOO_NEW for a format that this version does not know. Thread: any (pure). */
@@ -17,12 +18,13 @@
 
 #include "status.h"
 
-enum { MANIFEST_BYTES = 64 * 1024, MANIFEST_SEGMENTS_MAX = 3900, MANIFEST_BLOB_MAX = 1024, MANIFEST_FORMAT = 1 };
+enum { MANIFEST_BYTES = 64 * 1024, MANIFEST_SEGMENTS_MAX = 3900, MANIFEST_BLOB_MAX = 1024, MANIFEST_FORMAT = 2 };
 
 struct manifest_segment {
     uint32_t file;        /* number in its name */
     uint32_t incarnation; /* life of the file; one more at each recycling */
     uint64_t first;       /* its first block, which is durable; 0: not known to be, or a spare */
+    uint64_t keep;        /* 1: it holds no blocks, but what survives of an interval of them that begins there */
 };
 
 struct manifest {

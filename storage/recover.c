@@ -232,6 +232,7 @@ static bool recover_segments_open(struct journal *j)
     t->unused = calloc(pool, sizeof t->unused[0]);
     t->indices = calloc(pool * (t->bytes / DISK_BLOCK), sizeof t->indices[0]);
     t->next_name = 1;
+    t->borrowed = SEGMENT_NONE;
     t->ahead = 1;
     if (!t->pool || !t->order || !t->unused || !t->indices)
         return false;
@@ -296,6 +297,7 @@ static enum leat_status recover_files(struct journal *j, char error[256])
             return status;
         uint32_t slot = segment_add(j, s->file, s->incarnation, file);
         j->segments.pool[slot].first = s->first;
+        j->segments.pool[slot].keep = s->keep;
     }
     for (unsigned i = 0; i < 2; i++) {
         char name[DISK_NAME_MAX];

@@ -68,6 +68,9 @@ enum leat_status replay_open(struct journal *j, char error[256])
     if (m->checkpoint_block > 0 && t->log_count == 0)
         return recover_say(LEAT_CORRUPT, error, "the manifest lists no segment for block %" PRIu64,
                            m->checkpoint_block);
+    enum leat_status kept = kept_load(j, &r->window, error);
+    if (kept != LEAT_OK)
+        return kept;
     for (uint32_t i = t->log_count > 0 ? t->log_count - 1 : 0; i < t->total; i++) {
         char name[DISK_NAME_MAX];
         segment_name(name, segment_at(j, i)->name);

@@ -1,14 +1,16 @@
 /* segment.c - the files that hold the log, in the order of the log.
  *
  *   made ahead --> SPARE --enter--> CURRENT --next entered--> SEALED --nobody lives in it, checkpoint behind it-->
- * SPARE
+ * SPARE |                                          |
+ *                   +--borrowed by the cleaner--> KEEP         +--its survivors are in a keep segment--> SPARE
  *
  * A spare is listed in the manifest with its next incarnation before the log may enter it, so entering needs no wait. A
  * recycled segment keeps its old bytes: incarnation and hash chain tell them from new ones.
  *
  * Which segments can go is decided when a checkpoint begins (those without a live body, wholly before its position) and
  * done when it is published: a body that an ack freed later may still be named by that image, and the ack itself may be
- * lost in a crash.
+ * lost in a crash. What the cleaner has replaced goes at once (clean.c says why that is safe); a read that is under way
+ * holds it until it has ended.
  *
  * Space: with T = disk_max / segment bytes, puts are refused when fewer than T/4 segments (2 to 8) are free or may
  * still be made, takes below T/8 (1 to 4); acks go on until no segment has room. A block that the open block may become
@@ -21,7 +23,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { SEGMENT_RETRY_MS = 100, SEGMENT_KEEP = 4, SEGMENT_SHORT = 16 };
+enum { SEGMENT_RETRY_MS = 100, SEGMENT_TOTAL = 4, SEGMENT_SHORT = 16 };
 
 struct segment *segment_at(const struct journal *j, uint32_t order)
 {
@@ -34,6 +36,16 @@ void segment_name(char name[DISK_NAME_MAX], uint32_t number)
     snprintf(name, DISK_NAME_MAX, "log-%08u", number);
 }
 
+uint64_t segment_last(const struct segment *s)
+{
+    return s->keep ? s->last : s->first + s->blocks - 1;
+}
+
+uint32_t segment_count(const struct journal *j)
+{
+    return j->segments.total + (j->segments.borrowed != SEGMENT_NONE);
+}
+
 /* -- the log's end -- */
 
 static uint64_t segment_left(const struct journal *j)
@@ -44,7 +56,10 @@ static uint64_t segment_left(const struct journal *j)
 static bool segment_next_usable(const struct journal *j)
 {
     const struct segments *t = &j->segments;
-    return t->log_count < t->total && segment_at(j, t->log_count)->ready <= j->ledger.durable;
+    if (t->log_count == t->total)
+        return false;
+    const struct segment *s = segment_at(j, t->log_count);
+    return s->ready <= j->ledger.durable && s->reads == 0;
 }
 
 bool segment_room(const struct journal *j, uint32_t size)
@@ -56,7 +71,7 @@ void segment_enter(struct journal *j, uint64_t number)
 {
     struct segment *s = segment_at(j, j->segments.log_count++);
     must(s->first == 0 || s->first == number);
-    must(s->blocks == 0);
+    must(s->blocks == 0 && !s->keep);
     s->first = number;
     j->segments.tail = 0;
 }
@@ -101,60 +116,83 @@ uint32_t segment_find(const struct journal *j, uint64_t block)
 
 /* -- live bodies -- */
 
-void journal_pin(struct journal *j, uint64_t block)
+void journal_pin(struct journal *j, uint64_t block, uint32_t bytes)
 {
     if (block == j->open.number) {
         j->open.pins++;
-        return;
-    }
-    uint32_t order = segment_find(j, block);
-    must(order != SEGMENT_NONE);
-    segment_at(j, order)->pins++;
-}
-
-void journal_unpin(struct journal *j, uint64_t block)
-{
-    if (block == j->open.number) {
-        must(j->open.pins > 0);
-        j->open.pins--;
+        j->open.live += bytes;
         return;
     }
     uint32_t order = segment_find(j, block);
     must(order != SEGMENT_NONE);
     struct segment *s = segment_at(j, order);
-    must(s->pins > 0);
+    s->pins++;
+    s->live += bytes;
+}
+
+void journal_unpin(struct journal *j, uint64_t block, uint32_t bytes)
+{
+    if (block == j->open.number) {
+        must(j->open.pins > 0 && j->open.live >= bytes);
+        j->open.pins--;
+        j->open.live -= bytes;
+        return;
+    }
+    uint32_t order = segment_find(j, block);
+    must(order != SEGMENT_NONE);
+    struct segment *s = segment_at(j, order);
+    must(s->pins > 0 && s->live >= bytes);
     s->pins--;
+    s->live -= bytes;
+}
+
+/* The cleaner reads from it: its bytes stay until that has ended. */
+static bool segment_is_cleaned(const struct journal *j, const struct segment *s)
+{
+    return j->clean.state != CLEAN_IDLE && s->first >= j->clean.first && segment_last(s) <= j->clean.last;
 }
 
 void segment_mark_dead(struct journal *j, uint32_t before)
 {
     for (uint32_t i = 0; i < j->segments.log_count; i++) {
         struct segment *s = segment_at(j, i);
-        s->dead = i < before && s->pins == 0;
+        s->dead = i < before && s->pins == 0 && !segment_is_cleaned(j, s);
     }
+}
+
+/* Nothing of it is needed; a read may still be under way. */
+static void segment_renew(struct journal *j, struct segment *s)
+{
+    *s = (struct segment){.name = s->name,
+                          .incarnation = s->incarnation + 1,
+                          .file = s->file,
+                          .index = s->index,
+                          .reads = s->reads,
+                          .ready = ledger_change(j)};
+}
+
+/* From the log to the end of the spares. */
+static void segment_retire(struct journal *j, uint32_t order)
+{
+    struct segments *t = &j->segments;
+    uint16_t slot = t->order[order];
+    must(order + 1 < t->log_count);
+    memmove(t->order + order, t->order + order + 1, (t->total - order - 1) * sizeof t->order[0]);
+    t->order[t->total - 1] = slot;
+    t->log_count--;
+    segment_renew(j, &t->pool[slot]);
+    mark(segment_recycled);
 }
 
 void segment_recycle(struct journal *j)
 {
-    struct segments *t = &j->segments;
-    for (uint32_t i = 0; i < t->log_count;) {
-        struct segment *s = segment_at(j, i);
-        if (!s->dead) {
+    for (uint32_t i = 0; i < j->segments.log_count;) {
+        const struct segment *s = segment_at(j, i);
+        must(!s->dead || s->pins == 0);
+        if (s->dead)
+            segment_retire(j, i);
+        else
             i++;
-            continue;
-        }
-        uint16_t slot = t->order[i];
-        must(s->pins == 0);
-        must(i + 1 < t->log_count);
-        memmove(t->order + i, t->order + i + 1, (t->total - i - 1) * sizeof t->order[0]);
-        t->order[t->total - 1] = slot;
-        t->log_count--;
-        *s = (struct segment){.name = s->name,
-                              .incarnation = s->incarnation + 1,
-                              .file = s->file,
-                              .index = s->index,
-                              .ready = ledger_change(j)};
-        mark(segment_recycled);
     }
 }
 
@@ -167,7 +205,7 @@ static uint32_t segment_max(const struct journal *j)
 
 static uint32_t segment_makeable(const struct journal *j)
 {
-    uint32_t max = segment_max(j), room = max > j->segments.total ? max - j->segments.total : 0;
+    uint32_t max = segment_max(j), count = segment_count(j), room = max > count ? max - count : 0;
     return j->segments.full ? 0 : room < j->segments.affordable ? room : j->segments.affordable;
 }
 
@@ -181,7 +219,7 @@ void segment_afford(struct journal *j)
 
 static bool segment_short(const struct journal *j)
 {
-    return j->segments.affordable < SEGMENT_SHORT && j->segments.total + j->segments.affordable < segment_max(j);
+    return j->segments.affordable < SEGMENT_SHORT && segment_count(j) + j->segments.affordable < segment_max(j);
 }
 
 uint32_t segment_free(const struct journal *j)
@@ -191,7 +229,7 @@ uint32_t segment_free(const struct journal *j)
 
 bool segment_coming(const struct journal *j)
 {
-    return j->segments.log_count < j->segments.total || segment_makeable(j) > 0;
+    return j->segments.log_count < j->segments.total || j->segments.borrowed != SEGMENT_NONE || segment_makeable(j) > 0;
 }
 
 static uint32_t segment_mark_of_puts(const struct journal *j)
@@ -221,6 +259,68 @@ bool segment_refuses(const struct journal *j, enum journal_purpose purpose)
     return false;
 }
 
+/* -- the cleaner's -- */
+
+/* The last spare, as long as the log has those that it wants; when no more can be made, any. */
+bool segment_lends(const struct journal *j)
+{
+    const struct segments *t = &j->segments;
+    uint32_t spares = t->total - t->log_count;
+    if (spares == 0 || (spares <= t->ahead && segment_makeable(j) > 0))
+        return false;
+    const struct segment *s = segment_at(j, t->total - 1);
+    return s->ready <= j->ledger.durable && s->reads == 0;
+}
+
+uint32_t segment_borrow(struct journal *j)
+{
+    struct segments *t = &j->segments;
+    must(t->borrowed == SEGMENT_NONE);
+    t->lend = !segment_lends(j);
+    if (t->lend)
+        return SEGMENT_NONE;
+    return t->borrowed = t->order[--t->total];
+}
+
+void segment_give_back(struct journal *j)
+{
+    struct segments *t = &j->segments;
+    must(t->borrowed != SEGMENT_NONE);
+    segment_renew(j, &t->pool[t->borrowed]);
+    t->order[t->total++] = t->borrowed;
+    t->borrowed = SEGMENT_NONE;
+}
+
+uint64_t segment_replace(struct journal *j, uint64_t first, uint64_t last)
+{
+    struct segments *t = &j->segments;
+    struct segment *keep = &t->pool[t->borrowed];
+    uint32_t at = 0;
+    must(t->borrowed != SEGMENT_NONE && keep->keep);
+    while (segment_at(j, at)->first < first)
+        at++;
+    keep->pins = keep->live = 0;
+    while (segment_at(j, at)->first <= last) {
+        const struct segment *s = segment_at(j, at);
+        must(segment_last(s) <= last);
+        keep->pins += s->pins;
+        keep->live += s->live;
+        segment_retire(j, at);
+#if LEAT_BUG == 50
+        segment_at(j, t->total - 1)->ready = 0;
+#endif
+        j->counters.cleaned_segments++;
+    }
+    memmove(t->order + at + 1, t->order + at, (t->total - at) * sizeof t->order[0]);
+    t->order[at] = t->borrowed;
+    t->borrowed = SEGMENT_NONE;
+    t->total++;
+    t->log_count++;
+    keep->first = first;
+    keep->last = last;
+    return ledger_change(j);
+}
+
 /* -- making them ahead, and giving back too many -- */
 
 uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uint32_t file)
@@ -239,8 +339,9 @@ uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uin
 static bool segment_wanted(const struct journal *j)
 {
     const struct segments *t = &j->segments;
-    bool few = t->total - t->log_count < t->ahead || t->full; /* full: only another try tells whether it still is */
-    return t->creating == CREATING_NOTHING && few && t->total < segment_max(j) && t->affordable > 0;
+    bool few = t->total - t->log_count < t->ahead + t->lend;
+    few |= t->full; /* only another try tells whether it still is */
+    return t->creating == CREATING_NOTHING && few && segment_count(j) < segment_max(j) && t->affordable > 0;
 }
 
 static unsigned segment_make(struct journal *j)
@@ -290,10 +391,10 @@ static unsigned segment_trim(struct journal *j)
         mark(segment_given_back);
         return 1;
     }
-    if (t->trim != TRIM_NOTHING || t->total <= SEGMENT_KEEP || t->total - t->log_count <= t->ahead + 1)
+    if (t->trim != TRIM_NOTHING || segment_count(j) <= SEGMENT_TOTAL || t->total - t->log_count <= t->ahead + 1)
         return 0;
     struct segment *s = segment_at(j, t->total - 1);
-    if (s->ready > j->ledger.durable)
+    if (s->ready > j->ledger.durable || s->reads > 0)
         return 0;
     struct disk_op op = {.kind = DISK_WRITE, .file = s->file, .data = t->zeros, .size = DISK_BLOCK};
     op.tag = log_tag(LOG_ERASE, 0);

@@ -100,7 +100,7 @@ static void end_message(struct engine *e, uint32_t slot, struct apply_effect *ef
     struct message *m = message_write(e, slot);
     must(m->state == MESSAGE_FREE);
     queue_write(e, m->queue)->counters.bytes -= 8ull * m->where.size8;
-    effect->gone[effect->gone_count++] = m->lsn;
+    effect->gone[effect->gone_count++] = (struct message_body){m->lsn, m->where};
     slab_give(&e->slots, slot);
 }
 
@@ -183,7 +183,7 @@ static void apply_reaped(struct engine *e, const struct fact_queue *f, struct ap
             ready_pop(&q->ready, &e->chunks);
             q->counters.ready--;
             q->counters.bytes -= 8ull * entry.where.size8;
-            effect->gone[effect->gone_count++] = entry.lsn;
+            effect->gone[effect->gone_count++] = (struct message_body){entry.lsn, entry.where};
             continue;
         }
         uint32_t slot = any_slot(q);

@@ -16,7 +16,7 @@ enum { APPLY_REAP_MAX = 64 }; /* messages that one `reaped` fact may end */
 /* What the caller must know: whose bodies are not needed any more. */
 struct apply_effect {
     uint32_t gone_count;
-    struct lsn gone[APPLY_REAP_MAX];
+    struct message_body gone[APPLY_REAP_MAX];
 };
 
 /* apply_fact: makes one fact true; f->lsn and f->place say where it stands. Facts of sessions and `refused` are not the

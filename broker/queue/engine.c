@@ -110,13 +110,13 @@ struct instant engine_next_due(const struct engine *e)
     return wheel_next_due(&e->wheel);
 }
 
-bool engine_walk(const struct engine *e, struct engine_walk *w, struct lsn *lsn)
+bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_body *body)
 {
     while (w->slot < e->slots.used) {
         const struct message *m = engine_message_at(e, w->slot++);
         if (m->state == MESSAGE_FREE)
             continue;
-        *lsn = m->lsn;
+        *body = (struct message_body){m->lsn, m->where};
         return true;
     }
     for (; w->queue < e->queues.used; w->queue++, w->ready = (struct ready_walk){0, 0}) {
@@ -124,10 +124,59 @@ bool engine_walk(const struct engine *e, struct engine_walk *w, struct lsn *lsn)
         struct ready_entry entry;
         if (q->state == QUEUE_FREE || !ready_next(&q->ready, &e->chunks, &w->ready, &entry))
             continue;
-        *lsn = entry.lsn;
+        *body = (struct message_body){entry.lsn, entry.where};
         return true;
     }
     return false;
+}
+
+/* -- a sweep: who still stands in an old stretch of the log -- */
+
+enum { SWEEP_WAITING, SWEEP_CHUNKS, SWEEP_OTHERS, SWEEP_OVER, SWEEP_CHUNK_COST = 16 };
+
+static bool sweep_wants(const struct engine_sweep *s, struct lsn lsn)
+{
+    return lsn_block(lsn) >= s->first && lsn_block(lsn) <= s->last;
+}
+
+static void sweep_slots(const struct engine *e, struct engine_sweep *s, uint32_t places, struct message_body *out,
+                        uint32_t *n)
+{
+    for (; places > 0 && s->at < e->slots.used; places--, s->at++) {
+        const struct message *m = engine_message_at(e, s->at);
+        bool never_leased = m->state == MESSAGE_DELAYED && m->attempts == 0;
+        if (m->state != MESSAGE_FREE && never_leased == (s->pass == SWEEP_WAITING) && sweep_wants(s, m->lsn))
+            out[(*n)++] = (struct message_body){m->lsn, m->where};
+    }
+}
+
+static void sweep_chunks(const struct engine *e, struct engine_sweep *s, uint32_t places, struct message_body *out,
+                         uint32_t *n)
+{
+    for (uint32_t looks = places / SWEEP_CHUNK_COST; looks > 0 && s->at < e->chunks.used; looks--, s->at++) {
+        struct ready_entry entry;
+        for (uint32_t i = 0; ready_at(&e->chunks, s->at, i, &entry); i++)
+            if (sweep_wants(s, entry.lsn))
+                out[(*n)++] = (struct message_body){entry.lsn, entry.where};
+    }
+}
+
+bool engine_sweep(const struct engine *e, struct engine_sweep *s, uint32_t places, struct message_body *out,
+                  uint32_t *n)
+{
+    must(places >= SWEEP_CHUNK_COST);
+    *n = 0;
+    if (s->pass == SWEEP_OVER)
+        return false;
+    if (s->pass == SWEEP_CHUNKS)
+        sweep_chunks(e, s, places, out, n);
+    else
+        sweep_slots(e, s, places, out, n);
+    if (s->at >= (s->pass == SWEEP_CHUNKS ? e->chunks.used : e->slots.used)) {
+        s->pass++;
+        s->at = 0;
+    }
+    return true;
 }
 
 struct queue_counters engine_recount(const struct engine *e, uint32_t number)

@@ -120,13 +120,28 @@ static inline const struct message *engine_message_at(const struct engine *e, ui
     return slab_at(&e->slots, slot);
 }
 
-/* engine_walk: the position of every message that is not gone, each once, in no particular order; `w` starts with all
+/* engine_walk: the body of every message that is not gone, each once, in no particular order; `w` starts with all
  * zero, false at the end. O(messages) for the whole walk; the engine must not change on the way. */
 struct engine_walk {
     uint32_t slot, queue;
     struct ready_walk ready;
 };
-bool engine_walk(const struct engine *e, struct engine_walk *w, struct lsn *lsn);
+bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_body *body);
+
+/* engine_sweep: the bodies that stand in blocks first..last, a piece at a time while the engine goes on changing: from
+ * `s` with all zero but the blocks to the answer false, every message that lives all that time is met. One may be met
+ * twice, and one that ends on the way may be met, too. Three passes are needed, for a message goes this way:
+ *
+ *   (delayed, never leased) --> (chunks of ready ones) --> (any other slot) --> gone
+ *
+ * and never back. Looks at `places` slots, or a sixteenth as many chunks; *n more stand in `out`, at most `places`
+ * times four. No new message may come into those blocks meanwhile. */
+struct engine_sweep {
+    uint64_t first, last;
+    uint32_t pass, at;
+};
+bool engine_sweep(const struct engine *e, struct engine_sweep *s, uint32_t places, struct message_body *out,
+                  uint32_t *n);
 
 /* engine_recount: the counters of a queue, counted anew from the messages themselves; for checkers, O(messages). */
 struct queue_counters engine_recount(const struct engine *e, uint32_t number);

@@ -28,6 +28,12 @@ struct message_where {
     uint32_t size8;
 };
 
+/* The put fact of one message, as the log knows it. */
+struct message_body {
+    struct lsn lsn;
+    struct message_where where;
+};
+
 struct message {
     uint32_t next;     /* of its list, or sibling in the heap; the slab's free list uses it too */
     uint32_t previous; /* of its list; in the heap: the sibling before, or the parent of a first child */

@@ -127,6 +127,15 @@ bool ready_next(const struct ready *r, const struct slab *chunks, struct ready_w
     return true;
 }
 
+bool ready_at(const struct slab *chunks, uint32_t chunk, uint32_t i, struct ready_entry *e)
+{
+    const struct chunk *c = chunk_at(chunks, chunk);
+    if (i >= (uint32_t)(c->end - c->first)) /* a free one ended with first == end */
+        return false;
+    unpack(c, c->first + i, e);
+    return true;
+}
+
 void ready_pop(struct ready *r, struct slab *chunks)
 {
     must(r->head != SLAB_NONE);

@@ -47,6 +47,8 @@ void budget_shard(struct budget *b, const struct shard_config *c)
     budget_add(b, "requests (sessions_max * window)", places * (sizeof(struct desk_place) + WHEEL_NODE_BYTES));
     /* The newest blocks; those in flight and the open one are among them. */
     budget_add(b, "log (hot_max)", journal_memory(&c->journal));
+    /* Who lives in the segments that are cleaned, 16 bytes a message. */
+    budget_add(b, "cleaner (segment_size)", stage_clean_memory(&c->journal));
     /* Large requests while they arrive, large answers, bodies on their way from the disk. */
     budget_add(b, "buffers (buffer_max)", c->buffer_max);
     /* What does not depend on any option: the ring of lease names, one whole answer, pieces of checkpoints. */

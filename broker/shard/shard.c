@@ -34,7 +34,8 @@ void shard_defaults(struct shard_config *c)
                     .depth = 4,
                     .hot_bytes = 256ull << 20,
                     .disk_max = 16ull << 30,
-                    .ack_reserve = 64 * 1024},
+                    .ack_reserve = 64 * 1024,
+                    .clean_above = 4},
     };
 }
 
@@ -98,6 +99,8 @@ static enum leat_status shard_memory(struct shard *s)
         status = leases_open(&s->leases, SHARD_LEASES_KEPT);
     if (status == LEAT_OK)
         status = stage_draw_open(s);
+    if (status == LEAT_OK)
+        status = stage_clean_open(s);
     s->image_more[0] = (struct image_slab){&s->sessions.sessions, "sessions_max"};
     s->wanted = calloc(c->engine.queues, sizeof *s->wanted);
     s->is_wanted = calloc(c->engine.queues, 1);
@@ -266,6 +269,7 @@ void shard_close(struct shard *s)
         free(desk_session(&s->desk, i)->assembly);
     free(s->batch.owned);
     stage_draw_close(s);
+    stage_clean_close(s);
     stage_image_close(s);
     if (s->replica)
         replica_close(s->replica);
@@ -349,6 +353,7 @@ unsigned shard_step(struct shard *s, struct instant now)
     n += stage_draw_step(s);
     n += stage_reply_release(s);
     n += stage_image_run(s);
+    n += stage_clean_run(s);
     n += shard_letters(s);
     if (n > 0)
         s->sending_tried = 0; /* there may be memory now */

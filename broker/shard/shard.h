@@ -42,6 +42,9 @@ struct shard_config {
     struct journal_config journal;
 };
 
+/* stage_clean_memory: bytes of the cleaner's list of survivors, for the budget. */
+uint64_t stage_clean_memory(const struct journal_config *c);
+
 /* shard_defaults: what DESIGN.md promises. */
 void shard_defaults(struct shard_config *c);
 

@@ -5,6 +5,10 @@
  * drawings, builds the whole operation in a buffer and hands it to stage_reply. A fact read back is believed after its
  * own checksums, which are seeded by its position.
  *
+ * A body in a keep segment is read by itself: what lay beside it in its block does not lie there. When the cleaner
+ * moves a group of messages after it was decided to read them together, they come one after the other through one
+ * buffer of the shard, each to its place in the group's memory.
+ *
  * The client may be gone, or the lease lost, before the bytes arrive: a drawing that was abandoned only waits for the
  * reads that are under way. */
 #include "stages.h"
@@ -37,10 +41,24 @@ struct draw {
     struct draw_read *reads;
 };
 
+/* The group that comes in pieces, one at a time over all drawings. */
+struct draw_piece {
+    bool taken, reading;
+    uint16_t draw, leader, member;
+    uint32_t skip;
+    uint8_t *data;
+};
+
+#define PIECE_TAG (1ull << 40)
+#define PIECE_BYTES journal_fetch_bytes(FACT_PUT_FIXED + ATTRS_MAX + 8 + BODY_MAX)
+
 enum leat_status stage_draw_open(struct shard *s)
 {
     s->draws = calloc(DRAWS, sizeof *s->draws);
-    return s->draws ? LEAT_OK : LEAT_NO_MEMORY;
+    s->piece = calloc(1, sizeof *s->piece);
+    if (s->piece)
+        s->piece->data = aligned_alloc(DISK_BLOCK, PIECE_BYTES);
+    return s->draws && s->piece && s->piece->data ? LEAT_OK : LEAT_NO_MEMORY;
 }
 
 static void stage_draw_free(struct shard *s, struct draw *d)
@@ -59,6 +77,9 @@ void stage_draw_close(struct shard *s)
         if (s->draws[i].live)
             stage_draw_free(s, &s->draws[i]);
     free(s->draws);
+    if (s->piece)
+        free(s->piece->data);
+    free(s->piece);
 }
 
 unsigned stage_draw_take(struct shard *s, const struct desk_place *p, unsigned count, struct draw_message *messages)
@@ -157,12 +178,12 @@ static bool stage_draw_joins(const struct draw *d, uint16_t leader, unsigned i)
 }
 
 /* Who is read together with whom. */
-static void stage_draw_lead(struct draw *d)
+static void stage_draw_lead(const struct shard *s, struct draw *d)
 {
     uint16_t leader = 0;
     for (uint16_t i = 0; i < d->count; i++) {
         const struct message_where *w = &d->messages[i].where;
-        if (i == 0 || !stage_draw_joins(d, leader, i)) {
+        if (i == 0 || !stage_draw_joins(d, leader, i) || journal_kept(s->journal, d->messages[i].lsn)) {
             leader = i;
             d->reads[i].place = w->place8 * 8;
             d->reads[i].size = 0;
@@ -185,7 +206,7 @@ static bool stage_draw_memory(struct shard *s, struct draw *d)
         d->answer_size += stage_draw_size(&d->messages[i]);
         if (r->leader != i)
             continue;
-        r->room = journal_fetch_bytes(r->place, r->size);
+        r->room = journal_fetch_bytes(r->size);
         r->data = buffers_take(&s->buffers, r->room);
         if (!r->data)
             return false;
@@ -218,7 +239,7 @@ bool stage_draw_start(struct shard *s, uint32_t session, uint64_t number, uint32
     s->draws_live++;
     memcpy(d->messages, messages, n * sizeof *messages);
     memset(d->reads, 0, n * sizeof *d->reads);
-    stage_draw_lead(d);
+    stage_draw_lead(s, d);
     if (!stage_draw_memory(s, d)) {
         stage_draw_free(s, d);
         return false;
@@ -237,6 +258,47 @@ void stage_draw_abandon(struct shard *s, uint32_t place)
     mark(drawing_abandoned);
 }
 
+/* The next member of the group that comes in pieces; the group is complete when there is none. */
+static void stage_draw_piece(struct shard *s)
+{
+    struct draw_piece *p = s->piece;
+    struct draw *d = &s->draws[p->draw];
+    while (p->member < d->count && d->reads[p->member].leader != p->leader)
+        p->member++;
+    if (p->member == d->count || d->abandoned) {
+        d->reads[p->leader].arrived = true;
+        d->reads[p->leader].skip = 0;
+        d->under_way--;
+        p->taken = false;
+        return;
+    }
+    const struct draw_message *m = &d->messages[p->member];
+    p->reading =
+        journal_fetch(s->journal, m->lsn, m->where.place8 * 8, m->where.size8 * 8, p->data, &p->skip, PIECE_TAG);
+    s->counters.cold_reads += p->reading;
+}
+
+static void stage_draw_piece_arrived(struct shard *s, enum leat_status status)
+{
+    struct draw_piece *p = s->piece;
+    const struct draw *d = &s->draws[p->draw];
+    const struct draw_message *m = &d->messages[p->member];
+    const struct draw_read *r = &d->reads[p->leader];
+    uint8_t *to = r->data + (m->where.place8 * 8 - r->place);
+    p->reading = false;
+    if (status == LEAT_OK)
+        memcpy(to, p->data + p->skip, m->where.size8 * 8);
+    else
+        memset(to, 0, m->where.size8 * 8); /* it may have ended; if it lives, its checksum says that this is wrong */
+    p->member++;
+    stage_draw_piece(s);
+}
+
+static bool stage_draw_groups(const struct draw *d, uint16_t leader)
+{
+    return d->reads[leader].size > d->messages[leader].where.size8 * 8;
+}
+
 /* Starts reads for the messages of one drawing; how many. */
 static unsigned stage_draw_read(struct shard *s, unsigned number)
 {
@@ -251,6 +313,16 @@ static unsigned stage_draw_read(struct shard *s, unsigned number)
         if (hot) {
             memcpy(r->data, hot, r->size);
             r->arrived = true;
+            continue;
+        }
+        if (stage_draw_groups(d, d->next) && journal_kept(s->journal, m->lsn)) {
+            if (s->piece->taken)
+                return n;
+            mark(group_in_pieces);
+            *s->piece = (struct draw_piece){
+                .taken = true, .draw = (uint16_t)number, .leader = d->next, .member = d->next, .data = s->piece->data};
+            d->under_way++;
+            stage_draw_piece(s);
             continue;
         }
         if (!journal_fetch(s->journal, m->lsn, r->place, r->size, r->data, &r->skip, (uint64_t)number << 16 | d->next))
@@ -333,9 +405,14 @@ unsigned stage_draw_step(struct shard *s)
     if (s->draws_live == 0)
         return 0;
     while (journal_fetched(s->journal, &tag, &status)) {
-        stage_draw_arrived(s, tag, status);
+        if (tag == PIECE_TAG)
+            stage_draw_piece_arrived(s, status);
+        else
+            stage_draw_arrived(s, tag, status);
         n++;
     }
+    if (s->piece->taken && !s->piece->reading)
+        stage_draw_piece(s);
     for (unsigned i = 0; i < DRAWS && s->draws_live > 0; i++) {
         struct draw *d = &s->draws[i];
         if (!d->live)

@@ -36,9 +36,9 @@ static enum leat_status stage_replay_image(struct shard *s, char error[256])
         return LEAT_CORRUPT;
     }
     struct engine_walk walk = {0};
-    struct lsn lsn;
-    while (engine_walk(&s->engine, &walk, &lsn))
-        journal_pin(s->journal, lsn_block(lsn));
+    struct message_body body;
+    while (engine_walk(&s->engine, &walk, &body))
+        journal_pin(s->journal, lsn_block(body.lsn), body.where.size8 * 8);
     return LEAT_OK;
 }
 

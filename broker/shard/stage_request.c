@@ -49,10 +49,10 @@ enum leat_status stage_request_log(struct shard *s, struct fact *f, enum journal
 void stage_request_effect(struct shard *s, const struct fact *f)
 {
     for (uint32_t i = 0; i < s->effect.gone_count; i++)
-        journal_unpin(s->journal, lsn_block(s->effect.gone[i]));
+        journal_unpin(s->journal, lsn_block(s->effect.gone[i].lsn), s->effect.gone[i].where.size8 * 8);
     switch (f->kind) {
     case FACT_PUT:
-        journal_pin(s->journal, lsn_block(f->lsn));
+        journal_pin(s->journal, lsn_block(f->lsn), fact_size(f));
         if (f->put.slot == SLAB_NONE)
             stage_take_want(s, f->put.queue);
         break;

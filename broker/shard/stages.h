@@ -9,6 +9,7 @@
  *   stage_reply    what has become safe is written to the ports
  *   stage_draw     answers whose bodies must be read back from the disk
  *   stage_image    checkpoints, a piece at a time
+ *   stage_clean    what lives in sparse old segments moves together
  *   stage_replay   everything again, after a restart
  *
  * Not for other rooms: they include shard.h. Thread: one. */
@@ -64,6 +65,8 @@ struct draw_message {
 };
 
 struct draw;
+struct draw_piece;
+struct cleaner;
 
 struct shard {
     struct shard_config config;
@@ -102,6 +105,8 @@ struct shard {
 
     struct draw *draws;
     unsigned draws_live;
+    struct draw_piece *piece;
+    struct cleaner *cleaner;
     struct image image;
     struct image_slab image_more[1]; /* the sessions */
     bool image_running;
@@ -186,6 +191,10 @@ void stage_draw_abandon(struct shard *s, uint32_t place);
 
 unsigned stage_image_run(struct shard *s);
 void stage_image_close(struct shard *s);
+
+enum leat_status stage_clean_open(struct shard *s);
+void stage_clean_close(struct shard *s);
+unsigned stage_clean_run(struct shard *s);
 
 enum leat_status stage_replay_run(struct shard *s, char error[256]);
 

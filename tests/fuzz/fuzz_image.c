@@ -73,7 +73,7 @@ static void check_counters(const struct engine *e)
         engine_stat(e, i, e->latest, &stat);
     }
     struct engine_walk w = {0};
-    for (struct lsn lsn; engine_walk(e, &w, &lsn);)
+    for (struct message_body body; engine_walk(e, &w, &body);)
         walked++;
     must(walked == all);
 }

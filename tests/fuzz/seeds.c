@@ -254,7 +254,7 @@ static void manifests(void)
     static const char *names[] = {"new", "older_second", "newer_second"};
     memcpy(m.blob, "identity", 8);
     for (uint32_t i = 0; i < 3; i++)
-        m.segment[i] = (struct manifest_segment){i, 1, i < 2 ? 1 + i * 100 : 0};
+        m.segment[i] = (struct manifest_segment){i, 1, i < 2 ? 1 + i * 100 : 0, i == 0};
     for (unsigned n = 0; n < 3; n++) {
         size_t size = 0;
         for (unsigned copy = 0; copy < 2; copy++) {

@@ -76,7 +76,7 @@ static void rig_apply(struct log_rig *r, uint64_t fact)
 {
     if (!r->mortal)
         return;
-    journal_pin(r->journal, lsn_block(r->lsn[fact]));
+    journal_pin(r->journal, lsn_block(r->lsn[fact]), log_rig_size(fact));
     r->pinned[fact] = true;
     const uint64_t ages[2] = {SHORT_LIFE, LONG_LIFE};
     for (unsigned i = 0; i < 2; i++)
@@ -105,7 +105,7 @@ static enum leat_status rig_load_image(struct log_rig *r)
     for (uint64_t i = 1; i <= r->replayed_from && status == LEAT_OK; i++)
         if (image[8 + i / 8] >> i % 8 & 1) {
             r->pinned[i] = true;
-            journal_pin(r->journal, lsn_block(r->lsn[i]));
+            journal_pin(r->journal, lsn_block(r->lsn[i]), log_rig_size(i));
         }
     for (uint64_t i = 8 + RIG_FACTS_MAX / 8; i < have; i++)
         must(image[i] == (uint8_t)(i * 31));
@@ -197,7 +197,7 @@ bool log_rig_append(struct log_rig *r, enum journal_purpose purpose, bool waited
     r->appended = fact;
     r->pinned[fact] = pin;
     if (pin)
-        journal_pin(r->journal, lsn_block(lsn));
+        journal_pin(r->journal, lsn_block(lsn), size);
     rig_apply(r, fact);
     return true;
 }
@@ -206,7 +206,7 @@ void log_rig_unpin(struct log_rig *r, uint64_t fact)
 {
     must(r->pinned[fact]);
     r->pinned[fact] = false;
-    journal_unpin(r->journal, lsn_block(r->lsn[fact]));
+    journal_unpin(r->journal, lsn_block(r->lsn[fact]), log_rig_size(fact));
 }
 
 static void rig_note_durable(struct log_rig *r)
@@ -216,11 +216,50 @@ static void rig_note_durable(struct log_rig *r)
         r->durable++;
 }
 
+/* Everything that lives in the interval, as of now. */
+static void rig_list(struct log_rig *r, uint64_t first, uint64_t last)
+{
+    uint32_t n = 0;
+    for (uint64_t i = 1; i <= r->appended; i++)
+        if (r->pinned[i] && lsn_block(r->lsn[i]) >= first && lsn_block(r->lsn[i]) <= last)
+            r->survivors[n++] = (struct journal_survivor){r->lsn[i], r->place[i] / 8, log_rig_size(i) / 8};
+    journal_clean_list(r->journal, r->survivors, n);
+}
+
+static uint64_t rig_fact_at(const struct log_rig *r, struct lsn lsn)
+{
+    for (uint64_t i = 1; i <= r->appended; i++)
+        if (r->lsn[i].n == lsn.n)
+            return i;
+    must(false);
+    return 0;
+}
+
+static unsigned rig_clean(struct log_rig *r)
+{
+    uint64_t first, last;
+    struct journal_survivor fact;
+    const uint8_t *bytes;
+    unsigned n = 0;
+    if (journal_clean_begin(r->journal, RIG_FACTS_MAX, &first, &last)) {
+        rig_list(r, first, last);
+        n++;
+    }
+    while ((bytes = journal_clean_next(r->journal, &fact)) != NULL) {
+        uint64_t i = rig_fact_at(r, fact.lsn);
+        journal_clean_judge(r->journal, log_rig_is(r, bytes, i) && i != r->wrong);
+        n++;
+    }
+    return n;
+}
+
 unsigned log_rig_step(struct log_rig *r, struct duration d)
 {
     r->now += d.ns;
     fake_disk_step(r->disk, (struct instant){r->now});
     unsigned n = journal_step(r->journal, (struct instant){r->now});
+    if (r->cleans && journal_error(r->journal) == LEAT_OK)
+        n += rig_clean(r);
     rig_note_durable(r);
     return n;
 }

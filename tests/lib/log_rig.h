@@ -34,6 +34,9 @@ struct log_rig {
     uint32_t place[RIG_FACTS_MAX];
     uint32_t wrote[RIG_FACTS_MAX]; /* the epoch that appended it */
     bool pinned[RIG_FACTS_MAX];    /* lives in the image and in memory */
+    bool cleans;                   /* each step drives the cleaner, too */
+    uint64_t wrong;                /* the cleaner is told that this fact is wrong */
+    struct journal_survivor survivors[RIG_FACTS_MAX];
     bool mortal; /* bodies die by the rule below when later facts are applied, and nobody pins by hand */
 };
 

@@ -43,12 +43,12 @@ static bool full_of_dead(const struct engine *e)
 void check_drained(struct history *h, const struct engine *e)
 {
     struct engine_walk walk = {0};
-    struct lsn lsn;
+    struct message_body body;
     check_counters(h, e);
     if (full_of_dead(e)) {
         mark(sim_dead_messages_took_all_slots);
-        while (engine_walk(e, &walk, &lsn))
-            history_found_dead(h, lsn);
+        while (engine_walk(e, &walk, &body))
+            history_found_dead(h, body.lsn);
         return;
     }
     for (uint32_t i = 0; i < e->queues.used && !h->failed; i++) {

@@ -13,16 +13,17 @@ static int compare(const void *a, const void *b)
 
 void check_recovered(struct history *h, const struct engine *e)
 {
-    struct lsn *found = NULL, lsn;
+    struct lsn *found = NULL;
+    struct message_body body;
     uint32_t n = 0, room = 0;
     struct engine_walk walk = {0};
-    while (engine_walk(e, &walk, &lsn)) {
+    while (engine_walk(e, &walk, &body)) {
         if (n == room) {
             room = room ? 2 * room : 1024;
             found = realloc(found, room * sizeof *found);
             must(found != NULL);
         }
-        found[n++] = lsn;
+        found[n++] = body.lsn;
     }
     if (n > 0)
         qsort(found, n, sizeof *found, compare);

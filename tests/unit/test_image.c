@@ -181,8 +181,8 @@ TEST(image, a_walk_meets_every_message_once)
     }
     static struct lsn seen[SLOTS + CHUNKS * READY_CHUNK_ENTRIES];
     struct engine_walk w = {0};
-    for (struct lsn lsn; engine_walk(&l.t.leader, &w, &lsn); met++)
-        seen[met] = lsn;
+    for (struct message_body body; engine_walk(&l.t.leader, &w, &body); met++)
+        seen[met] = body.lsn;
     assert_true(counted > 50);
     assert_int_equal(met, counted);
     for (uint64_t i = 0; i < met; i++)

@@ -15,10 +15,12 @@ static struct log_rig *tiny(uint64_t seed, bool durable_writes)
     config.hot_bytes = (config.depth + 2) * 8192;
     config.disk_max = 40 * 16384;
     config.ack_reserve = 512;
+    config.clean_above = (uint32_t)(seed / 2 % 3);
     disk.latency_min = duration_us(20);
     disk.latency_max = duration_us(300);
     struct log_rig *r = log_rig_make(&disk, &config);
     r->mortal = true;
+    r->cleans = seed % 2 == 0;
     r->image_bytes = seed % 4 == 3 ? 150000 : 100; /* larger than the area that a directory is made with */
     return r;
 }
@@ -98,7 +100,9 @@ TEST(crash, after_every_event_of_the_disk_what_was_durable_is_found_and_bodies_c
                                           "watermark_block",
                                           "segment_given_back",
                                           "manifest_second_copy",
-                                          "checkpoint_area_grows"};
+                                          "checkpoint_area_grows",
+                                          "clean_published",
+                                          "index_names_cleaned_segment"};
     for (unsigned i = 0; i < sizeof reached / sizeof reached[0]; i++)
         if (mark_count(reached[i]) == 0)
             fail_msg("no crash reached %s", reached[i]);

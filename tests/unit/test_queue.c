@@ -21,7 +21,7 @@ TEST(queue, messages_are_leased_in_order_and_an_ack_is_final)
     assert_int_equal(twin_take(&t, q, none, b), LEAT_EMPTY);
     assert_int_equal(twin_finish(&t, OP_ACK, q, a, none), LEAT_OK);
     assert_int_equal(t.effect.gone_count, 1);
-    assert_true(t.effect.gone[0].n == first.n);
+    assert_true(t.effect.gone[0].lsn.n == first.n);
     assert_int_equal(twin_finish(&t, OP_ACK, q, a, none), LEAT_STALE_RECEIPT);
     twin_pass(&t, duration_s(31));
     assert_int_equal(twin_take(&t, q, none, a), LEAT_OK);

@@ -78,7 +78,7 @@ TEST(manifest, the_newer_whole_copy_counts_and_none_is_refused)
         m->sequence = sequence;
         m->epoch = (uint32_t)sequence;
         m->segments = (uint32_t)sequence * 900;
-        m->segment[m->segments - 1] = (struct manifest_segment){7, 8, sequence};
+        m->segment[m->segments - 1] = (struct manifest_segment){7, 8, sequence, sequence % 2};
         m->blob_size = 3;
         memcpy(m->blob, "key", 3);
         manifest_encode(copies + sequence % 2 * MANIFEST_BYTES, m);
