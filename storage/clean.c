@@ -31,6 +31,7 @@
 #include "must.h"
 
 enum {
+    CLEAN_ITEMS = 64,            /* of a run, so that choosing one is quick */
     CLEAN_GAP = 16 * 1024,       /* facts so near each other are read together */
     CLEAN_NS_PER_KIB = 8 * 1024, /* the pace of reads: 128 MB/s */
     CLEAN_TRIES = 1000,
@@ -64,7 +65,13 @@ static bool clean_fits(const struct journal *j, const struct clean_run *r, uint3
            keep_bytes(r->pins, r->live) <= j->segments.bytes;
 }
 
-/* The run that frees most; of those the one with least to copy. False: none frees any. */
+/* Does it free more for each byte that is copied? */
+static bool clean_better(const struct clean_run *r, const struct clean_run *best)
+{
+    return r->lives >= 2 && (best->lives < 2 || (r->lives - 1) * best->live > (best->lives - 1) * r->live);
+}
+
+/* Of all runs that fit, the best. False: there is none. */
 static bool clean_choose(const struct journal *j, uint32_t most, struct clean_run *best)
 {
     struct clean_run r = {0};
@@ -75,15 +82,16 @@ static bool clean_choose(const struct journal *j, uint32_t most, struct clean_ru
             continue;
         }
         clean_count(j, &r, r.end++, 1);
-        while (r.from < r.end && !clean_fits(j, &r, most))
+        while (r.from < r.end && (!clean_fits(j, &r, most) || r.end - r.from > CLEAN_ITEMS))
             clean_count(j, &r, r.from++, -1);
-        if (r.lives > best->lives || (r.lives == best->lives && r.live < best->live))
-            *best = r;
+        for (struct clean_run part = r; part.from < part.end; clean_count(j, &part, part.from++, -1))
+            if (clean_better(&part, best))
+                *best = part;
     }
     return best->lives >= 2;
 }
 
-uint32_t clean_settled(const struct journal *j)
+static uint32_t clean_settled(const struct journal *j)
 {
     uint32_t n = 0;
     while (n + 1 < j->segments.log_count && segment_last(segment_at(j, n)) < j->ledger.m.checkpoint_block)
@@ -104,6 +112,7 @@ bool journal_clean_begin(struct journal *j, uint32_t most, uint64_t *first, uint
         return false; /* a spare is being made for us */
     if (clean_settled(j) <= j->config.clean_above || !clean_choose(j, most, &run)) {
         c->look = j->segments.lend = false;
+        j->counters.clean_looks++;
         return false;
     }
     if (segment_borrow(j) == SEGMENT_NONE)

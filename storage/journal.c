@@ -230,7 +230,6 @@ struct journal_counters journal_counters(const struct journal *j)
     c.free_segments = segment_free(j);
     c.disk_bytes =
         c.segments * j->segments.bytes + j->checkpoint.sizes[0] + j->checkpoint.sizes[1] + 2 * MANIFEST_BYTES;
-    c.settled_segments = clean_settled(j);
     c.live = j->open.pins;
     c.live_bytes = j->open.live;
     for (uint32_t i = 0; i < j->segments.log_count; i++) {
@@ -238,6 +237,10 @@ struct journal_counters journal_counters(const struct journal *j)
         c.keep_segments += s->keep;
         c.live += s->pins;
         c.live_bytes += s->live;
+        bool settled = i + 1 < j->segments.log_count && segment_last(s) < j->ledger.m.checkpoint_block && s->pins > 0;
+        c.settled += settled;
+        c.settled_live += settled ? s->pins : 0;
+        c.settled_bytes += settled ? s->live : 0;
     }
     return c;
 }

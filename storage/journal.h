@@ -131,6 +131,8 @@ uint64_t journal_tail_bytes(const struct journal *j);
 /* Few segments are free, so that puts are or will soon be refused: a checkpoint may free some, however short the tail
  * behind the last one. */
 bool journal_short(const struct journal *j);
+/* Many segments hold nothing that lives any more, and only wait for a checkpoint. */
+bool journal_hoards(const struct journal *j);
 
 /* Liveness of segments: how many live (not gone) message bodies, of how many bytes, lie in a block's segment is kept by
  * these two calls; replay and image loading call them too. A segment whose count is 0 when a checkpoint begins, and
@@ -171,8 +173,9 @@ struct journal_counters {
         torn_tails;
     uint64_t replayed_image, replayed_bytes;  /* that the start had to read: of the checkpoint, of blocks behind it */
     uint64_t keep_segments, live, live_bytes; /* now; live bodies and their bytes */
-    uint64_t settled_segments;                /* now; before the newest checkpoint, so that they can be cleaned */
+    uint64_t settled, settled_live, settled_bytes; /* now, before the newest checkpoint: segments that hold anything */
     uint64_t cleanings, cleaned_bytes, cleaned_segments, cleanings_given_up;
+    uint64_t clean_looks; /* after which nothing was left to clean */
 };
 struct journal_counters journal_counters(const struct journal *j);
 

@@ -90,6 +90,7 @@ struct segments {
     uint64_t bytes;       /* of each */
     uint64_t tail;        /* offset of the next block in the current one */
     uint32_t ahead;       /* spares wanted */
+    uint32_t emptied;     /* segments whose last body has ended since a checkpoint was begun */
     uint8_t creating;     /* enum log_creating: the one file that is being made in the background */
     bool full;            /* the last one could not be made */
     uint32_t affordable;  /* segments that the file system has room for, at the last look ... */
@@ -397,8 +398,7 @@ bool kept_open(const struct journal *j, const struct segment *s, uint32_t page, 
 struct window;
 enum leat_status kept_load(struct journal *j, struct window *w, char error[256]);
 
-/* clean.c. clean_settled: items before the newest checkpoint, which could be cleaned. */
-uint32_t clean_settled(const struct journal *j);
+/* clean.c */
 unsigned clean_step(struct journal *j);
 void clean_completed(struct journal *j, int32_t result);
 struct instant clean_next_due(const struct journal *j);

@@ -383,6 +383,7 @@ enum leat_status journal_start(struct journal *j, char error[256])
 #endif
     replay_close(j);
     j->life = JOURNAL_RUNNING;
+    j->clean.look = true;
     hot_step(j);
     segment_afford(j);
     return LEAT_OK;

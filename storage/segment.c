@@ -144,6 +144,12 @@ void journal_unpin(struct journal *j, uint64_t block, uint32_t bytes)
     must(s->pins > 0 && s->live >= bytes);
     s->pins--;
     s->live -= bytes;
+    j->segments.emptied += s->pins == 0 && order + 1 < j->segments.log_count;
+}
+
+bool journal_hoards(const struct journal *j)
+{
+    return j->segments.emptied > SEGMENT_TOTAL + j->segments.log_count / 4;
 }
 
 /* The cleaner reads from it: its bytes stay until that has ended. */
@@ -154,6 +160,7 @@ static bool segment_is_cleaned(const struct journal *j, const struct segment *s)
 
 void segment_mark_dead(struct journal *j, uint32_t before)
 {
+    j->segments.emptied = 0;
     for (uint32_t i = 0; i < j->segments.log_count; i++) {
         struct segment *s = segment_at(j, i);
         s->dead = i < before && s->pins == 0 && !segment_is_cleaned(j, s);

@@ -145,6 +145,9 @@ static void sweep_slots(const struct engine *e, struct engine_sweep *s, uint32_t
     for (; places > 0 && s->at < e->slots.used; places--, s->at++) {
         const struct message *m = engine_message_at(e, s->at);
         bool never_leased = m->state == MESSAGE_DELAYED && m->attempts == 0;
+#if LEAT_BUG == 52
+        never_leased = s->pass == SWEEP_WAITING && s->first == 0; /* chunks, then slots, and no more */
+#endif
         if (m->state != MESSAGE_FREE && never_leased == (s->pass == SWEEP_WAITING) && sweep_wants(s, m->lsn))
             out[(*n)++] = (struct message_body){m->lsn, m->where};
     }

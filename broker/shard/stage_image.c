@@ -9,13 +9,14 @@
 
 enum { IMAGE_CHUNKS_PER_STEP = 1 };
 
-/* Is it time? A tail of a segment's size, or half the image's, whichever is more; any tail, when segments are short. */
+/* Is it time? A tail of a segment's size, or half the image's, whichever is more; any tail, when segments are short, or
+ * when many could be given back. */
 static bool stage_image_due(const struct shard *s)
 {
     uint64_t tail = journal_tail_bytes(s->journal);
     uint64_t enough = s->config.checkpoint_bytes ? s->config.checkpoint_bytes : s->config.journal.segment_bytes;
     uint64_t half = s->image_bytes / 2;
-    if (s->stop_image || journal_short(s->journal))
+    if (s->stop_image || journal_short(s->journal) || journal_hoards(s->journal))
         return tail > 0;
     return tail >= (enough > half ? enough : half);
 }

@@ -119,6 +119,7 @@ static void opened(struct broker *b)
     for (unsigned i = 0; i < 3; i++)
         shard_attach(b->shard, net_transport(&w->net, i));
     net_broker_back(&w->net);
+    b->looks = 0;
     struct shard_counters c;
     shard_count(b->shard, &c);
     uint64_t log = broker_log(b);
@@ -278,6 +279,17 @@ static void sleep(struct broker *b)
     broker_wake(b, at < soon ? soon : at);
 }
 
+/* The cleaner comes last in a step: what it saw is what stands there now. */
+static void check_cleaned(struct broker *b)
+{
+    struct shard_counters c;
+    shard_count(b->shard, &c);
+    if (c.journal.clean_looks == b->looks)
+        return;
+    b->looks = c.journal.clean_looks;
+    check_disk(&b->w->history, &b->w->draw.broker.journal, &c.journal);
+}
+
 void broker_run(struct broker *b)
 {
     struct world *w = b->w;
@@ -288,6 +300,7 @@ void broker_run(struct broker *b)
         return broker_wake(b, b->paused_until);
     fake_disk_step(b->disk, (struct instant){w->now});
     unsigned n = shard_step(b->shard, boot_now(b));
+    check_cleaned(b);
     if (shard_error(b->shard) != LEAT_OK) {
         mark(sim_disk_error_ends_broker);
         return broker_end(b, END_DISK, w->now + 50000000);

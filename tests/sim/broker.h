@@ -30,6 +30,7 @@ struct broker {
     bool settled;               /* after a power cut: what is on the disk is all durable */
     bool failing, flush_failed; /* an operation of the disk was told to fail */
     bool reboots;               /* the next start is of a new machine life */
+    uint64_t looks;             /* of the cleaner, that were seen */
 
     uint64_t machine_start, boot_origin; /* boot clock = boot_origin + world - machine_start */
     uint64_t wall_offset;

@@ -5,11 +5,14 @@
 
 #include "engine.h"
 #include "history.h"
+#include "journal.h"
 
 /* I17: the counters of every queue equal a recount, and add up. O(messages). */
 void check_counters(struct history *h, const struct engine *e);
 /* S2: what recovery found holds every message that must be there. O(messages). */
 void check_recovered(struct history *h, const struct engine *e);
+/* D4: after the cleaner has found nothing more to do, old segments are not more than what lives in them explains. */
+void check_disk(struct history *h, const struct journal_config *config, const struct journal_counters *c);
 /* L: at the end nothing is ready, leased or delayed; dead messages are told to the history. */
 void check_drained(struct history *h, const struct engine *e);
 

@@ -82,3 +82,249 @@ TEST(clean, survivors_move_into_keep_segments_and_can_be_read_before_and_after_a
         log_rig_free(r);
     }
 }
+
+TEST(clean, keep_segments_that_have_become_sparse_are_cleaned_again)
+{
+    struct log_rig *r = made(5, 2);
+    traffic(r, 6000);
+    cleaned(r);
+    uint64_t keeps = journal_counters(r->journal).keep_segments;
+    for (uint64_t i = 1; i <= 6000; i++)
+        if (r->pinned[i] && i % (8 * EVERY) != 0)
+            log_rig_unpin(r, i);
+    traffic(r, 1500);
+    cleaned(r);
+    struct journal_counters c = journal_counters(r->journal);
+    assert_true(keeps >= 4);
+    assert_true(c.keep_segments < keeps && c.keep_segments > 0);
+    assert_true(c.segments <= most_segments(r));
+    log_rig_end(r, true);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    assert_true(log_rig_check_bodies(r));
+    log_rig_free(r);
+}
+
+TEST(clean, a_few_segments_are_never_cleaned)
+{
+    struct log_rig *r = made(6, 1000);
+    traffic(r, 500);
+    cleaned(r);
+    assert_int_equal(journal_counters(r->journal).cleanings, 0);
+    assert_int_equal(journal_counters(r->journal).cleaned_bytes, 0);
+    log_rig_free(r);
+}
+
+TEST(clean, a_wrong_fact_is_not_copied_its_segment_stays_and_the_others_are_cleaned)
+{
+    struct log_rig *r = made(7, 2);
+    r->wrong = 20 * EVERY;
+    traffic(r, 6000);
+    cleaned(r);
+    struct journal_counters c = journal_counters(r->journal);
+    assert_int_equal(c.cleanings_given_up, 1);
+    assert_true(c.cleanings > 3);
+    assert_false(journal_kept(r->journal, r->lsn[r->wrong]));
+    assert_true(journal_kept(r->journal, r->lsn[60 * EVERY]));
+    assert_true(log_rig_check_bodies(r));
+    log_rig_free(r);
+}
+
+/* Reads go on beside the cleaner, also of what is just being moved, twice over. */
+TEST(clean, reads_under_way_get_their_bytes_whatever_is_moved_meanwhile)
+{
+    enum { READS = 16, ROOM = 4 * DISK_BLOCK };
+    for (uint64_t seed = 8; seed < 16; seed++) {
+        struct log_rig *r = made(seed, 0);
+        uint8_t *data = aligned_alloc(DISK_BLOCK, READS * ROOM);
+        uint32_t skip[READS];
+        uint64_t fact[READS] = {0}, tag, got = 0;
+        enum leat_status status;
+        for (unsigned i = 0; i < 12000; i++) {
+            if (r->appended < 4000)
+                traffic(r, 1);
+            else if (r->appended < 5000 && i % 4 == 0)
+                traffic(r, 1);
+            unsigned slot = i % READS;
+            uint64_t wish = (1 + prng_below(&r->prng, r->appended / EVERY + 1)) * EVERY;
+            if (fact[slot] == 0 && wish <= r->appended && r->pinned[wish] &&
+                !journal_hot(r->journal, r->lsn[wish], r->place[wish], log_rig_size(wish)) &&
+                journal_fetch(r->journal, r->lsn[wish], r->place[wish], log_rig_size(wish), data + slot * ROOM,
+                              &skip[slot], slot))
+                fact[slot] = wish;
+            log_rig_step(r, duration_us(30));
+            while (journal_fetched(r->journal, &tag, &status)) {
+                if (status != LEAT_OK || !log_rig_is(r, data + tag * ROOM + skip[tag], fact[tag]))
+                    fail_msg("seed %llu: fact %llu: %s", (unsigned long long)seed, (unsigned long long)fact[tag],
+                             status_name(status));
+                fact[tag] = 0;
+                got++;
+            }
+            uint64_t dies = (1 + prng_below(&r->prng, r->appended / EVERY + 1)) * EVERY;
+            bool read = false;
+            for (unsigned k = 0; k < READS; k++)
+                read |= fact[k] == dies;
+            if (i % 40 == 0 && dies <= r->appended && r->pinned[dies] && !read)
+                log_rig_unpin(r, dies);
+        }
+        assert_true(got > 1000);
+        assert_true(journal_counters(r->journal).cleanings > 5);
+        log_rig_end(r, false);
+        free(data);
+        log_rig_free(r);
+    }
+    assert_true(mark_count("fetch_moved") > 0);
+}
+
+/* Where the first keep segment lies: name, and pages of its directory. */
+static uint32_t find_keep(struct log_rig *r, char name[DISK_NAME_MAX])
+{
+    uint8_t page[DISK_BLOCK];
+    for (unsigned file = 1; file < 200; file++) {
+        snprintf(name, DISK_NAME_MAX, "log-%08u", file);
+        if (fake_disk_peek(r->disk, name, 0, page, sizeof page) && memcmp(page, "leat kep", 8) == 0 &&
+            journal_counters(r->journal).keep_segments > 0)
+            return page[44];
+    }
+    return 0;
+}
+
+static void flip(struct log_rig *r, const char *name, uint64_t offset)
+{
+    uint8_t byte;
+    must(fake_disk_peek(r->disk, name, offset, &byte, 1));
+    byte ^= 1;
+    must(fake_disk_poke(r->disk, name, offset, &byte, 1));
+}
+
+TEST(clean, a_rotten_directory_is_refused_with_its_exact_range)
+{
+    struct log_rig *r = made(16, 0);
+    traffic(r, 3000);
+    cleaned(r);
+    char name[DISK_NAME_MAX], words[128];
+    uint32_t pages = find_keep(r, name);
+    assert_true(pages > 0);
+    log_rig_end(r, true);
+    for (uint32_t at = 0; at < pages * DISK_BLOCK; at += 997) {
+        flip(r, name, at);
+        snprintf(words, sizeof words, "%s, bytes %u..%u", name, at / DISK_BLOCK * DISK_BLOCK,
+                 at / DISK_BLOCK * DISK_BLOCK + DISK_BLOCK - 1);
+        enum leat_status status = log_rig_open(r);
+        if (status != LEAT_CORRUPT || !strstr(r->error, words))
+            fail_msg("byte %u: %s: %s", at, status_name(status), r->error);
+        log_rig_end(r, true);
+        flip(r, name, at);
+    }
+    assert_true(fake_disk_spoil(r->disk, name, 0));
+    assert_int_equal(log_rig_open(r), LEAT_CORRUPT);
+    assert_non_null(strstr(r->error, "the directory of kept messages"));
+    log_rig_free(r);
+}
+
+/* A body that rotted is found by whoever reads it; the cleaner does not carry it on. */
+TEST(clean, a_rotten_body_in_a_keep_segment_is_given_up_and_never_copied)
+{
+    struct log_rig *r = made(17, 0);
+    traffic(r, 3000);
+    cleaned(r);
+    char name[DISK_NAME_MAX];
+    uint32_t pages = find_keep(r, name);
+    assert_true(pages > 0);
+    for (uint64_t at = pages * DISK_BLOCK; at < SEGMENT; at += 8)
+        flip(r, name, at);
+    uint64_t copied = journal_counters(r->journal).cleanings;
+    for (uint64_t i = 1; i <= 3000; i++)
+        if (r->pinned[i] && i % (4 * EVERY) != 0)
+            log_rig_unpin(r, i);
+    traffic(r, 1500);
+    cleaned(r);
+    assert_true(journal_counters(r->journal).cleanings_given_up > 0);
+    assert_true(journal_counters(r->journal).cleanings > copied);
+    assert_false(log_rig_check_bodies(r));
+    log_rig_free(r);
+}
+
+TEST(clean, nothing_is_published_before_the_ends_of_all_others_are_proven)
+{
+    struct fake_disk_config disk = {.seed = 18, .durable_writes = true};
+    struct journal_config config = log_rig_config();
+    config.disk_max = 64 * SEGMENT;
+    config.clean_above = 0;
+    struct log_rig *r = log_rig_make(&disk, &config);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    traffic(r, 500);
+    assert_true(log_rig_checkpoint(r) || true);
+    assert_true(log_rig_append(r, JOURNAL_ACK, false, false)); /* say, an ack that nobody waits for */
+    r->cleans = true;
+    for (unsigned i = 0; i < 450; i++) /* the open block leaves after 5 ms */
+        log_rig_step(r, duration_us(10));
+    assert_int_equal(journal_counters(r->journal).cleanings, 0);
+    assert_true(journal_clean_running(r->journal));
+    for (unsigned i = 0; i < 100; i++)
+        log_rig_step(r, duration_ms(1));
+    assert_true(journal_counters(r->journal).cleanings > 0);
+    log_rig_free(r);
+}
+
+TEST(clean, on_a_full_disk_cleaning_goes_on_and_makes_room_for_puts)
+{
+    struct fake_disk_config disk = {.seed = 19, .durable_writes = true};
+    struct journal_config config = log_rig_config();
+    config.disk_max = 16 * SEGMENT;
+    config.clean_above = 0;
+    struct log_rig *r = log_rig_make(&disk, &config);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    unsigned refused = 0;
+    while (refused < 50) {
+        bool put = log_rig_append(r, JOURNAL_PUT, true, (r->appended + 1) % EVERY == 0);
+        refused += !put && journal_refusal(r->journal) == LEAT_NO_SPACE;
+        log_rig_step(r, duration_us(100));
+        if (journal_tail_bytes(r->journal) > SEGMENT && !journal_checkpoint_running(r->journal))
+            log_rig_checkpoint(r);
+    }
+    assert_true(log_rig_settle(r));
+    log_rig_checkpoint(r);
+    assert_false(log_rig_append(r, JOURNAL_PUT, true, false));
+    r->cleans = true;
+    for (unsigned i = 0; i < 3000 && !log_rig_append(r, JOURNAL_PUT, true, false); i++)
+        log_rig_step(r, duration_ms(1));
+    cleaned(r);
+    assert_true(log_rig_append(r, JOURNAL_PUT, true, false));
+    assert_true(journal_counters(r->journal).cleanings > 0);
+    assert_true(log_rig_check_bodies(r));
+    log_rig_free(r);
+}
+
+TEST(clean, a_directory_page_is_believed_only_as_what_it_is)
+{
+    uint8_t page[DISK_BLOCK] = {0};
+    struct keep_entry e;
+    const struct keep_page good = {.cluster = 7, .first = 10, .last = 90, .incarnation = 3, .pages = 1, .entries = 100};
+    for (uint32_t i = 0; i < good.entries; i++)
+        keep_put(page, i, &(struct keep_entry){lsn_make(10 + i / 2, i % 2), 512 + 10 * i, 10});
+    keep_seal(page, &good);
+    struct keep_page p = {.cluster = 7, .first = 10, .incarnation = 3};
+    assert_true(keep_open(&p, page));
+    assert_int_equal(p.last, 90);
+    assert_int_equal(p.entries, 100);
+    assert_true(keep_find(page, 100, lsn_make(15, 1), &e));
+    assert_int_equal(e.offset8, 512 + 10 * 11);
+    assert_false(keep_find(page, 100, lsn_make(15, 2), &e));
+    assert_false(keep_find(page, 100, lsn_make(9, 0), &e));
+    assert_false(keep_find(page, 100, lsn_make(95, 0), &e));
+    for (unsigned field = 0; field < 6; field++) {
+        struct keep_page wrong = {.cluster = 7 + (field == 0),
+                                  .first = 10 + (field == 1),
+                                  .last = field == 2 ? 91 : 0,
+                                  .incarnation = 3 + (field == 3),
+                                  .number = field == 4,
+                                  .pages = field == 5 ? 2 : 0};
+        assert_false(keep_open(&wrong, page));
+    }
+    for (uint32_t byte = 0; byte < DISK_BLOCK; byte++) {
+        page[byte] ^= 0x20;
+        p = (struct keep_page){.cluster = 7, .first = 10, .incarnation = 3};
+        assert_false(keep_open(&p, page));
+        page[byte] ^= 0x20;
+    }
+}
