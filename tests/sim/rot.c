@@ -3,9 +3,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "byteorder.h"
+#include "keep.h"
 #include "manifest.h"
+#include "mark.h"
 #include "must.h"
 #include "record.h"
 
@@ -77,13 +80,35 @@ static const struct found *choose(const struct scan *s, struct prng *prng)
     return f->number == s->known - back ? f : NULL;
 }
 
+/* A page of the directory of some keep segment; false: there is none. */
+static bool choose_page(const struct scan *s, struct prng *prng, struct found *f)
+{
+    uint32_t keeps = 0;
+    uint8_t head[KEEP_HEADER];
+    char name[DISK_NAME_MAX];
+    for (uint32_t i = 0; i < s->m.segments; i++) {
+        const struct manifest_segment *k = &s->m.segment[i];
+        snprintf(name, sizeof name, "log-%08u", k->file);
+        if (!k->keep || prng_below(prng, ++keeps) != 0)
+            continue;
+        must(fake_disk_peek(s->d, name, 0, head, sizeof head) && memcmp(head, "leat kep", 8) == 0);
+        *f = (struct found){k->first, prng_below(prng, le32_get(head + 44)) * DISK_BLOCK, k->file, DISK_BLOCK};
+    }
+    return keeps > 0;
+}
+
 bool rot_strike(struct rot *r, struct disk *d, struct prng *prng)
 {
     struct scan *s = calloc(1, sizeof *s);
     must(s != NULL);
     s->d = d;
     const struct found *f = NULL;
-    if (read_manifest(s)) {
+    struct found page;
+    bool manifest = read_manifest(s);
+    if (manifest && prng_chance(prng, 30) && choose_page(s, prng, &page)) {
+        mark(sim_rot_in_keep);
+        f = &page;
+    } else if (manifest) {
         for (uint32_t i = 0; i < s->m.segments; i++)
             scan_segment(s, &s->m.segment[i]);
         f = choose(s, prng);

@@ -1,4 +1,5 @@
-/* rot.h - one byte of a block that is known to be durable changes while the broker is down. It must refuse to start,
+/* rot.h - one byte of a block that is known to be durable, or of a keep segment's directory, changes while the broker
+ * is down. It must refuse to start,
  * and say corrupt (P2); then the byte is put back, and it must start.
  *
  * Chosen among the blocks behind the newest checkpoint that some other block or the manifest calls durable; the last

@@ -1,6 +1,7 @@
 /* test_checkers.c - every checker of the simulator rejects a bad history made by hand, and accepts the good one beside
  * it. */
 #include "check.h"
+#include "check_broker.h"
 #include "test.h"
 
 #include "must.h"
@@ -455,6 +456,26 @@ TEST(checkers, batch_rejects_results_of_other_entries)
     put(&t, 7);
     put(&t, 7);
     end(&t, "I15");
+}
+
+TEST(checkers, disk_rejects_more_old_segments_than_what_lives_in_them_explains)
+{
+    const struct journal_config config = {.segment_bytes = 1 << 20, .clean_above = 4};
+    struct journal_counters c = {.settled = 11, .settled_live = 5000, .settled_bytes = 5 << 20};
+    struct tale t = {0};
+    begin(&t);
+    check_disk(&t.h, &config, &c);
+    end(&t, NULL);
+    c.settled = 13;
+    t = (struct tale){0};
+    begin(&t);
+    check_disk(&t.h, &config, &c);
+    end(&t, "D4");
+    c = (struct journal_counters){.settled = 5, .settled_live = 5, .settled_bytes = 500};
+    t = (struct tale){0};
+    begin(&t);
+    check_disk(&t.h, &config, &c);
+    end(&t, "D4");
 }
 
 TEST(checkers, dropped_rejects_messages_of_a_queue_that_is_gone)
