@@ -10,10 +10,12 @@
  * One operation of the disk is under way at a time, so that the log and takes do not suffer; reads are paced besides,
  * unless space is short.
  *
- * How much disk: afterwards no two neighbours fit into one segment, so together they are more than one segment of what
- * lives for every two of disk: at most twice what lives, directory entries included, and a constant for the segments
- * behind the checkpoint, the first few that are never cleaned, and spares. How much work: a run frees at least one
- * segment and copies at most one, so no more is ever copied than the log has written.
+ * How much disk: old segments are cleaned when they are more than twice what lives in them, directory entries included,
+ * and a few; then two neighbours fit into one, for if none did, each two would hold more than one. So disk is at most
+ * twice what lives and a constant, for those few, the segments behind the checkpoint, and spares. How much work: the
+ * run is taken that frees most for each byte to be copied; those that are nearly full stay, and sparse ones gather in
+ * between, until many go into one. A run frees at least one segment and copies at most one, so no more is ever copied
+ * than the log has written. When space is short, whatever fits together is put together.
  *
  * When is it safe? The list is complete at some moment; whoever is not on it had ended by then. The keep segment is
  * published when it is on stable storage and when all facts of that moment are proven to be: then a restart knows of
@@ -31,7 +33,7 @@
 #include "must.h"
 
 enum {
-    CLEAN_ITEMS = 64,            /* of a run, so that choosing one is quick */
+    CLEAN_ITEMS = 64,            /* that hold anything, in a run, so that choosing one is quick */
     CLEAN_GAP = 16 * 1024,       /* facts so near each other are read together */
     CLEAN_NS_PER_KIB = 8 * 1024, /* the pace of reads: 128 MB/s */
     CLEAN_TRIES = 1000,
@@ -82,7 +84,7 @@ static bool clean_choose(const struct journal *j, uint32_t most, struct clean_ru
             continue;
         }
         clean_count(j, &r, r.end++, 1);
-        while (r.from < r.end && (!clean_fits(j, &r, most) || r.end - r.from > CLEAN_ITEMS))
+        while (r.from < r.end && (!clean_fits(j, &r, most) || r.lives > CLEAN_ITEMS))
             clean_count(j, &r, r.from++, -1);
         for (struct clean_run part = r; part.from < part.end; clean_count(j, &part, part.from++, -1))
             if (clean_better(&part, best))
@@ -91,12 +93,15 @@ static bool clean_choose(const struct journal *j, uint32_t most, struct clean_ru
     return best->lives >= 2;
 }
 
-static uint32_t clean_settled(const struct journal *j)
+/* Is it worth while? More segments than the promise allows; or space is short, and every one counts. */
+static bool clean_needed(const struct journal *j)
 {
-    uint32_t n = 0;
-    while (n + 1 < j->segments.log_count && segment_last(segment_at(j, n)) < j->ledger.m.checkpoint_block)
-        n++;
-    return n;
+    struct clean_run all = {0};
+    for (; all.end + 1 < j->segments.log_count; all.end++)
+        if (clean_may(j, all.end))
+            clean_count(j, &all, all.end, 1);
+    uint64_t explained = 2 * (all.live + all.pins * KEEP_ENTRY) / j->segments.bytes;
+    return journal_short(j) || all.lives > explained + 1 + j->config.clean_above;
 }
 
 /* -- the door -- */
@@ -110,7 +115,7 @@ bool journal_clean_begin(struct journal *j, uint32_t most, uint64_t *first, uint
         return false;
     if (j->segments.lend && !segment_lends(j))
         return false; /* a spare is being made for us */
-    if (clean_settled(j) <= j->config.clean_above || !clean_choose(j, most, &run)) {
+    if (!clean_needed(j) || !clean_choose(j, most, &run)) {
         c->look = j->segments.lend = false;
         j->counters.clean_looks++;
         return false;

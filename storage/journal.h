@@ -35,7 +35,7 @@ struct journal_config {
     uint32_t ack_reserve;     /* bytes of each block that only JOURNAL_ACK may use: 64 KiB */
     uint64_t cluster;         /* written into every block; 0 on creation: taken from `entropy` */
     uint64_t entropy;         /* fresh random bits of the caller, for a new directory */
-    uint32_t clean_above;     /* no cleaning while no more segments than this lie before the checkpoint; 4 */
+    uint32_t clean_above;     /* old segments beyond twice what lives in them, before they are cleaned; 4 */
 };
 
 /* Who asks for room: on a nearly full disk the first two are refused before acks are. */

@@ -314,7 +314,10 @@ uint64_t segment_replace(struct journal *j, uint64_t first, uint64_t last)
         keep->live += s->live;
         segment_retire(j, at);
 #if LEAT_BUG == 50
-        segment_at(j, t->total - 1)->ready = 0;
+        segment_at(j, t->total - 1)->ready = 0; /* and it is the next to be written */
+        uint16_t slot = t->order[t->total - 1];
+        t->order[t->total - 1] = t->order[t->log_count];
+        t->order[t->log_count] = slot;
 #endif
         j->counters.cleaned_segments++;
     }

@@ -37,7 +37,7 @@ static void draw_broker(struct draw *d, struct prng *p)
     c->journal.disk_max = 32 * c->journal.segment_bytes;
     c->journal.ack_reserve = (uint32_t)(block / 8);
     c->checkpoint_bytes = PICK(p, 4096, block, c->journal.segment_bytes, 4 * c->journal.segment_bytes);
-    c->journal.clean_above = (uint32_t)PICK(p, 0, 1, 2, 4);
+    c->journal.clean_above = (uint32_t)PICK(p, 0, 0, 1, 4);
     d->body_max = c->body_max;
     d->step_ns = (uint32_t)PICK(p, 500, 2000, 20000);
 }

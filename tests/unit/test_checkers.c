@@ -461,17 +461,17 @@ TEST(checkers, batch_rejects_results_of_other_entries)
 TEST(checkers, disk_rejects_more_old_segments_than_what_lives_in_them_explains)
 {
     const struct journal_config config = {.segment_bytes = 1 << 20, .clean_above = 4};
-    struct journal_counters c = {.settled = 11, .settled_live = 5000, .settled_bytes = 5 << 20};
+    struct journal_counters c = {.settled = 15, .settled_live = 5000, .settled_bytes = 5 << 20};
     struct tale t = {0};
     begin(&t);
     check_disk(&t.h, &config, &c);
     end(&t, NULL);
-    c.settled = 13;
+    c.settled = 17;
     t = (struct tale){0};
     begin(&t);
     check_disk(&t.h, &config, &c);
     end(&t, "D4");
-    c = (struct journal_counters){.settled = 5, .settled_live = 5, .settled_bytes = 500};
+    c = (struct journal_counters){.settled = 6, .settled_live = 5, .settled_bytes = 500};
     t = (struct tale){0};
     begin(&t);
     check_disk(&t.h, &config, &c);
