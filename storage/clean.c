@@ -444,6 +444,10 @@ static unsigned clean_copy(struct journal *j)
     bool all = c->judged == c->count;
     if (c->out_goal == 0 && all && c->out_used == 0) {
         must(c->out_at <= j->segments.bytes);
+#if LEAT_BUG == 50
+        c->state = CLEAN_SAFE;
+        return 1;
+#endif
         struct disk_op op = {.kind = DISK_FLUSH, .file = clean_keep(j)->file};
         unsigned n = clean_submit(j, CLEAN_FLUSH, &op);
         if (n > 0)

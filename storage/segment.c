@@ -313,7 +313,7 @@ uint64_t segment_replace(struct journal *j, uint64_t first, uint64_t last)
         keep->pins += s->pins;
         keep->live += s->live;
         segment_retire(j, at);
-#if LEAT_BUG == 50
+#if LEAT_BUG == 53
         segment_at(j, t->total - 1)->ready = 0; /* and it is the next to be written */
         uint16_t slot = t->order[t->total - 1];
         t->order[t->total - 1] = t->order[t->log_count];

@@ -34,7 +34,7 @@ round() { # NUMBER
     lines $(($1 * alive)) $alive $size | "$B/leat" put later --lines --delay ${wait}s >/dev/null || return 1
     lines $(($1 * passing)) $passing 65000 | "$B/leat" put now --lines >/dev/null || return 1
     [ "$("$B/leat" work --drain --batch 32 now -- cat | wc -l)" = "$passing" ] || return 1
-    used=$(du -sm "$T/data" | cut -f 1)
+    used=$(du -sm "$T/data" 2>/dev/null | cut -f 1)
     allowed=$((2 * (($1 + 1) * alive * (size + 128) >> 20) + constant))
     [ "$used" -gt "$most" ] && most=$used
     [ "$used" -gt $allowed ] && [ -z "$over" ] && over="after round $1: $used MiB, $allowed are allowed"
