@@ -77,8 +77,11 @@ static enum leat_status shard_blob_check(struct shard *s, char error[256])
     for (unsigned i = 0; i < sizeof capacities / sizeof capacities[0]; i++) {
         if (capacities[i].is >= capacities[i].was)
             continue;
-        snprintf(error, 256, "%s is smaller than the data directory's: %u, was %u (in its own units)",
-                 capacities[i].name, capacities[i].is, capacities[i].was);
+        double scale = i == 2 ? READY_CHUNK_ENTRIES : 1;
+        snprintf(error, 256,
+                 "%s is smaller than what this data directory was used with, which its log may need: set it to "
+                 "%.0f at least",
+                 capacities[i].name, capacities[i].was * scale);
         return LEAT_BAD_VALUE;
     }
     memcpy(s->limits.key, blob + 32, 16);

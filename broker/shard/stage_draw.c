@@ -361,7 +361,7 @@ static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t 
             continue;
         const struct draw_read *r = &d->reads[d->reads[i].leader];
         const uint8_t *bytes = r->data + r->skip + (m->where.place8 * 8 - r->place);
-        if (!r->arrived || fact_decode(&f, bytes, m->where.size8 * 8, m->lsn, true) != LEAT_OK) {
+        if (!r->arrived || fact_decode(&f, bytes, m->where.size8 * 8, m->lsn, true) != LEAT_OK || f.kind != FACT_PUT) {
             if (m->slot != SLAB_NONE) /* a peeked one may be gone, and its segment written anew */
                 corrupt++;
             continue;

@@ -10,6 +10,8 @@
 
 #include "mark.h"
 
+enum { INPUT_LOOKS_MAX = 4096 }; /* some two milliseconds */
+
 #define ASSEMBLY_PATIENCE_NS 5000000000ull
 
 static struct transport *stage_input_port(const struct shard *s)
@@ -104,11 +106,27 @@ static void stage_input_wait(struct shard *s, const struct session *session, uin
         stage_input_answer(s, session->handle, OP_TAKE, number, LEAT_PARKED);
 }
 
-/* One operation of a session. False: the log has no room, come again. */
+/* A number comes when the one before it in its slot has been answered. When that answer has not left, its client is
+ * not one of ours: it would have us work for answers that nobody reads. */
+static bool stage_input_early(const struct shard *s, const struct session *session, uint64_t number)
+{
+    const struct desk_place *p = desk_place(&s->desk, desk_index(&s->desk, session->handle, number, session->window));
+    return p->state != DESK_IDLE && p->number < number;
+}
+
+/* One operation of a session. False: the log has no room, or this iteration has looked at enough; come again. */
 static bool stage_input_sequenced(struct shard *s, struct session *session, const struct frame_op *op)
 {
     switch (session_arrive(session, op->number)) {
     case SESSION_EXECUTE:
+        if (stage_input_early(s, session, op->number)) {
+            mark(number_too_early);
+            stage_input_bad(s);
+            return true;
+        }
+        if (stage_input_read_only(op->op) && s->in.looks >= INPUT_LOOKS_MAX)
+            return false;
+        return stage_input_execute(s, session, op, NULL);
     case SESSION_CONTINUE:
         return stage_input_execute(s, session, op, NULL);
     case SESSION_REPEAT:
@@ -337,6 +355,7 @@ static bool stage_input_burst(struct shard *s)
 unsigned stage_input_run(struct shard *s)
 {
     unsigned n = 0;
+    s->in.looks = 0;
     if (s->batch.running && !stage_request_run(s)) {
         s->counters.stalls++;
         return 0;

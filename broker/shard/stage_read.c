@@ -72,6 +72,7 @@ static enum leat_status stage_read_list(struct shard *s, const struct request *r
     for (uint32_t i = 0; i < s->engine.queues.used; i++)
         if (engine_queue_at(&s->engine, i)->state == QUEUE_LIVE && stage_read_after(s, i, &r->name))
             stage_read_insert(s, list, &n, r->max, i);
+    s->in.looks += s->engine.queues.used;
     uint32_t size = FRAME_OP_HEADER;
     for (unsigned i = 0; i < n; i++) {
         struct reply_stat stat;
@@ -91,6 +92,7 @@ static enum leat_status stage_read_peek(struct shard *s, struct session *session
     struct peek_message seen[BATCH_MAX];
     struct draw_message *messages = s->messages;
     unsigned n = 0, found = peek_queue(&s->engine, r->queue.number, seen, r->max);
+    s->in.looks += found;
     for (uint32_t bytes = 0; n < found; n++) {
         bytes += REPLY_MESSAGE_HEADER + seen[n].where.size8 * 8;
         if (n > 0 && bytes > REPLY_MAX)

@@ -52,6 +52,7 @@ struct stage_packets {
     bool in_frame;   /* `frame` is partly done, up to `op_offset` */
     struct frame frame;
     uint32_t op_offset;
+    uint32_t looks; /* messages and queues that stat, list and peek have looked at in this iteration */
     struct transport_packet packet[TRANSPORT_BURST];
 };
 

@@ -420,3 +420,19 @@ TEST(shard_odd, a_rotten_body_is_left_out_and_its_neighbours_are_delivered)
     assert_int_equal(counters.delivered, 148);
     end();
 }
+
+TEST(shard_odd, a_number_whose_slot_is_not_answered_yet_is_not_executed)
+{
+    begin();
+    uint64_t put = ++stage->number;
+    send_put(put, "held", 1, (struct duration){0});
+    for (uint64_t n = put + 1; n < put + 8; n++)
+        send_put(n, "in its turn", 1, (struct duration){0});
+    send_put(put + 8, "early", 1, (struct duration){0}); /* in the same burst: nobody can have seen the first answer */
+    pass(duration_ms(20));
+    struct shard_counters counters;
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.ready, 8);
+    assert_int_equal(counters.bad_frames, 1);
+    end();
+}
