@@ -122,7 +122,7 @@ $(B)/libleat.a: $(CLIENT_OBJS)
 	ar rcs $@ $(B)/libleat.o
 $(B)/libleat.so: $(CLIENT_OBJS) client/leat.map
 	$(CC) -shared $(SAN) -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
-$(B)/leat: $(call objs,$(call srcs,client/cli)) $(B)/libleat-dpdk.a $(B)/libleat.a
+$(B)/leat: $(call objs,$(call srcs,client/cli) broker/base/standard.c) $(B)/libleat-dpdk.a $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash -ljansson $(DPDK_LIBS)
 $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	@mkdir -p $(dir $@)

@@ -11,7 +11,9 @@
 
 #include "config.h"
 #include "exits.h"
+#include "lockfile.h"
 #include "loop.h"
+#include "standard.h"
 #include "start.h"
 #include "version.h"
 
@@ -27,6 +29,7 @@ static void document_bugs(void)
     struct rlimit core;
     if (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0)
         signal(SIGABRT, on_abort);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on files is an error of the write */
 }
 
 static enum exits run(const struct config *c)
@@ -39,6 +42,10 @@ static enum exits run(const struct config *c)
     }
     puts("leatd ready");
     code = loop_run(&b);
+    if (code == EXITS_OK && lockfile_gone(b.lock)) {
+        start_complain("the data directory %s was removed: what it held is lost", c->data);
+        code = EXITS_DISK;
+    }
     if (code == EXITS_OK)
         start_undo(&b); /* else a disk that hangs would keep us */
     return code;
@@ -48,13 +55,14 @@ int main(int argc, char *argv[])
 {
     static struct config config;
     char error[CONFIG_ERROR_MAX];
-    signals_block(); /* before any thread exists */
+    if (!standard_streams())
+        return EXITS_SYSTEM;
     document_bugs();
     setvbuf(stdout, NULL, _IOLBF, 0);
     switch (config_read(&config, argc, argv, error)) {
     case CONFIG_HELP:
         config_help(stdout);
-        return EXITS_OK;
+        return fflush(stdout) == 0 ? EXITS_OK : EXITS_DISK;
     case CONFIG_VERSION:
         puts("leatd " LEAT_VERSION);
         return EXITS_OK;
@@ -67,5 +75,6 @@ int main(int argc, char *argv[])
     case CONFIG_READ:
         break;
     }
+    signals_block(); /* before any thread exists; until here they end us */
     return (int)run(&config);
 }

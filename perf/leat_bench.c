@@ -13,6 +13,7 @@
 #include "load.h"
 #include "options.h"
 #include "report.h"
+#include "standard.h"
 
 enum { EXIT_FAILED = 1, EXIT_NO_BROKER = 69 };
 
@@ -31,6 +32,8 @@ int main(int argc, char **argv)
     static struct load_result result;
     struct options o;
     char why[512];
+    if (!standard_streams())
+        return EXIT_FAILED;
     options_defaults(&o);
     int code = options_read(&o, argc, argv);
     if (code != OPTIONS_GO_ON)

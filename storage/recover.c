@@ -35,6 +35,8 @@ static enum leat_status recover_failed(int rc, const char *verb, const char *nam
 {
     if (rc == -ENOSPC || rc == -EDQUOT)
         return recover_say(LEAT_NO_SPACE, error, "cannot %s %s: the disk is full", verb, name);
+    if (rc == -EACCES || rc == -EPERM)
+        return recover_say(LEAT_NO_PERMISSION, error, "cannot %s %s: %s", verb, name, strerror(-rc));
     bool ours = rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM; /* the disk is well */
     return recover_say(ours ? LEAT_NO_MEMORY : LEAT_DISK_ERROR, error, "cannot %s %s: %s", verb, name, strerror(-rc));
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,11 +14,19 @@
 
 enum { TRIES = 50, PAUSE_MS = 20 };
 
-static enum leat_status lockfile_busy(int fd, const char *directory, char error[256])
+static int lockfile_note(int directory, int flags)
+{
+    return openat(directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static enum leat_status lockfile_busy(int lock, const char *directory, char error[256])
 {
     char holder[24] = "";
-    ssize_t n = pread(fd, holder, sizeof holder - 1, 0);
-    holder[n > 0 ? strcspn(holder, "\n") : 0] = 0;
+    int fd = lockfile_note(lock, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : pread(fd, holder, sizeof holder - 1, 0);
+    holder[n > 0 ? strspn(holder, "0123456789") : 0] = 0;
+    if (fd >= 0)
+        close(fd);
     if (holder[0])
         snprintf(error, 256, "the data directory %s is in use by another broker (process %s)", directory, holder);
     else
@@ -44,27 +53,40 @@ enum leat_status lockfile_take(int *lock, const char *directory, char error[256]
     enum leat_status status = directory_open(&at, directory, error);
     if (status != LEAT_OK)
         return status;
-    int fd = openat(at, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int failed = fd < 0 ? errno : 0;
-    close(at);
-    if (failed)
-        return directory_status(failed, "make the file lock in", directory, error);
-    int rc = lockfile_try(fd);
-    if (rc != 0) {
-        status =
-            rc == EWOULDBLOCK ? lockfile_busy(fd, directory, error) : directory_status(rc, "lock", directory, error);
-        close(fd);
-        return status;
+    int rc = lockfile_try(at);
+    if (rc == EWOULDBLOCK)
+        status = lockfile_busy(at, directory, error);
+    else if (rc != 0)
+        status = directory_status(rc, "lock", directory, error);
+    if (status != LEAT_OK)
+        goto err0;
+    int fd = lockfile_note(at, O_RDWR | O_CREAT);
+    if (fd < 0) {
+        status = directory_status(errno, "make the file lock in", directory, error);
+        goto err0;
     }
     char pid[24];
     int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)size, 0) != size)
         error[0] = 0; /* a full disk: the lock holds without its note */
-    *lock = fd;
+    close(fd);
+    *lock = at;
     return LEAT_OK;
+err0:
+    close(at);
+    return status;
+}
+
+bool lockfile_gone(int lock)
+{
+    struct stat s;
+    return fstat(lock, &s) == 0 && s.st_nlink == 0;
 }
 
 void lockfile_release(int lock)
 {
+    int fd = lockfile_note(lock, O_WRONLY | O_TRUNC);
+    if (fd >= 0)
+        close(fd);
     close(lock);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "standard.h"
 
 #define O(NAME) (1u << OPTION_##NAME)
 enum { EVERYWHERE = O(SERVER) | O(TIMEOUT) | O(HELP) };
@@ -78,6 +79,12 @@ static int no_command(const char *first, const char *second)
     for (unsigned i = 0; i < sizeof not_known / sizeof not_known[0]; i++)
         if (!strcmp(two, not_known[i]))
             return report_usage("'%s' is not known by this broker", two);
+    if (queue && second && (!strcmp(second, "--help") || !strcmp(second, "-h"))) {
+        for (unsigned i = 0; i < COMMANDS; i++)
+            if (!strncmp(commands[i].name, "queue ", 6))
+                help_one(stdout, &commands[i]);
+        return report_flush(EXIT_DONE);
+    }
     if (queue && !second)
         return report_usage("queue create, drop, list or stat? (leat --help)");
     return report_usage("there is no command '%s' (leat --help)", two);
@@ -151,6 +158,8 @@ static int dispatch(int argc, char **argv, const char **words)
 
 int main(int argc, char **argv)
 {
+    if (!standard_streams())
+        return EXIT_BUG;
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of a write, told as such */
     const char **words = calloc((size_t)argc + 1, sizeof *words);
     int code = words ? dispatch(argc, argv, words) : report_status(LEAT_NO_MEMORY, "words");

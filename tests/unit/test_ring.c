@@ -274,13 +274,17 @@ TEST(lockfile, a_second_holder_is_told_who_has_it_and_gets_it_when_the_first_is_
     assert_int_equal(lockfile_take(&second, directory, error), LEAT_BUSY);
     snprintf(wanted, sizeof wanted, "(process %d)", (int)getpid());
     assert_non_null(strstr(error, wanted));
-    lockfile_release(lock);
-    assert_int_equal(lockfile_take(&second, directory, error), LEAT_OK);
-    lockfile_release(second);
     char file[64];
     snprintf(file, sizeof file, "%s/lock", directory);
+    unlink(file); /* as people do who think that it is left over */
+    assert_int_equal(lockfile_take(&second, directory, error), LEAT_BUSY);
+    lockfile_release(lock);
+    assert_int_equal(lockfile_take(&second, directory, error), LEAT_OK);
+    assert_false(lockfile_gone(second));
     unlink(file);
     rmdir(directory);
+    assert_true(lockfile_gone(second));
+    lockfile_release(second);
 }
 
 TEST(lockfile, what_is_not_a_directory_or_has_no_parent_is_refused_with_its_path)
