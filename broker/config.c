@@ -276,19 +276,36 @@ bool config_loopback(const char *address)
     return strcmp(host, "[::1]") == 0 || strcmp(host, "localhost") == 0;
 }
 
+/* HOST:PORT or [HOST]:PORT, as far as its form goes. */
+static bool config_endpoint(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon || colon == address || (address[0] == '[') != (colon[-1] == ']'))
+        return false;
+    size_t digits = strspn(colon + 1, "0123456789");
+    return digits > 0 && digits <= 5 && colon[1 + digits] == 0 && strtoul(colon + 1, NULL, 10) <= 65535;
+}
+
 /* What no single option can be blamed for. */
 static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
 {
     const struct {
         const char *name, *address;
     } listeners[] = {{"listen", c->listen}, {"http", c->http}};
-    for (unsigned i = 0; i < 2; i++)
-        if (!config_is_off(listeners[i].address) && strrchr(listeners[i].address, ':') &&
-            !config_loopback(listeners[i].address))
+    for (unsigned i = 0; i < 2; i++) {
+        if (config_is_off(listeners[i].address))
+            continue;
+        if (!config_endpoint(listeners[i].address))
+            return refuse(error, "%s \"%.200s\" is not of the form HOST:PORT, with a port from 0 to 65535",
+                          listeners[i].name, listeners[i].address);
+        if (!config_loopback(listeners[i].address))
             return refuse(error,
                           "%s %.200s is not a loopback address: this version knows no keys, so strangers could not be "
                           "told from friends; use 127.0.0.1:PORT, [::1]:PORT or localhost:PORT",
                           listeners[i].name, listeners[i].address);
+    }
+    if (!c->data[0])
+        return refuse(error, "data is empty: it must be a directory");
     if (c->lease_min > c->lease_max)
         return refuse(error, "lease_min is longer than lease_max");
     if (c->block_max * 2 > c->segment_size)

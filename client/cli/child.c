@@ -6,11 +6,28 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+bool child_exists(const char *command)
+{
+    if (strchr(command, '/'))
+        return access(command, X_OK) == 0;
+    const char *path = getenv("PATH"), *end;
+    for (path = path ? path : "/usr/bin:/bin"; *path; path = *end ? end + 1 : end) {
+        char file[4096];
+        end = strchrnul(path, ':');
+        int n = snprintf(file, sizeof file, "%.*s/%s", (int)(end - path), path, command);
+        if (n < (int)sizeof file && access(file, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
 
 static int spawn(struct child *c, char *const argv[], char *const env[], int input)
 {

@@ -30,9 +30,22 @@ int cmd_queue_create(const struct arguments *a)
                                    .dead_letter = a->text[OPTION_DEAD_LETTER]};
     if (a->number[OPTION_MAX_ATTEMPTS] > UINT32_MAX || a->number[OPTION_BODY_MAX] > UINT32_MAX) {
         leat_close(l);
-        return report_usage("a number is too large");
+        return report_usage("--max-attempts or --body-max is too large");
     }
-    return end(l, leat_queue_create(l, a->words[0], &o));
+    enum leat_status status = leat_queue_create(l, a->words[0], &o);
+    char about[256];
+    if (status == LEAT_NO_QUEUE)
+        snprintf(about, sizeof about, "%.80s: there is no such queue for dead letters", o.dead_letter);
+    else if (status == LEAT_BAD_VALUE)
+        snprintf(
+            about, sizeof about,
+            "%.80s: --lease, --delay, --body-max or --max-attempts (65535) is beyond what the broker allows: see its "
+            "options lease_min, lease_max, delay_max, body_max",
+            a->words[0]);
+    else
+        return end(l, status);
+    leat_close(l);
+    return report_status(status, about);
 }
 
 int cmd_queue_drop(const struct arguments *a)

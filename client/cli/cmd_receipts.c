@@ -74,8 +74,8 @@ static int run(const struct arguments *a, receipts_call *call)
             char text[LEAT_RECEIPT_TEXT];
             leat_receipt_text(&r.all[i], text);
             if (outcomes[i].status != LEAT_OK)
-                fprintf(stderr, "leat: %s: %s: %s\n", leat_status_name(outcomes[i].status), text,
-                        leat_status_text(outcomes[i].status));
+                fprintf(stderr, "leat: %s: %s: %s\n", leat_status_name(outcomes[i].status),
+                        outcomes[i].status == LEAT_NO_QUEUE ? a->words[0] : text, leat_status_text(outcomes[i].status));
         }
     }
     leat_close(l);

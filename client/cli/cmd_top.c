@@ -9,7 +9,7 @@
 #include "queues.h"
 #include "words.h"
 
-enum { PATIENCE_S = 30 };
+enum { PATIENCE_S = 30, INTERVAL_MIN_MS = 50 };
 
 struct look {
     struct leat_queue_stat *stats;
@@ -91,6 +91,8 @@ static enum leat_status watch(struct leat *l, const struct arguments *a)
 {
     bool live = isatty(STDOUT_FILENO) && !arguments_given(a, OPTION_JSON);
     uint64_t interval = arguments_number(a, OPTION_INTERVAL, LEAT_SECOND);
+    if (interval < INTERVAL_MIN_MS * LEAT_MILLISECOND)
+        return report_usage("--interval must be %dms at least", INTERVAL_MIN_MS);
     struct look before = {0}, look;
     struct timespec pause = {.tv_sec = (time_t)(interval / LEAT_SECOND), .tv_nsec = (long)(interval % LEAT_SECOND)};
     for (;;) {

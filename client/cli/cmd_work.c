@@ -200,7 +200,7 @@ static void settle(struct job *j, size_t count, bool good)
         if (status == LEAT_UNKNOWN_OUTCOME)
             return; /* done, or it comes again */
         if (!may_heal(status)) {
-            fprintf(stderr, "leat: %s: %s\n", leat_status_name(status), leat_error(j->l));
+            fail(w, report_status(status, leat_error(j->l))); /* the next one would be refused as well */
             return;
         }
         troubled(j, status);
@@ -337,6 +337,8 @@ int cmd_work(const struct arguments *a)
         return report_usage("--batch %zu: 1 to %d messages for one command", w.batch, LEAT_BATCH_MAX);
     if (w.lease_ns < LEAT_SECOND / 10)
         return report_usage("--lease: at least 100ms, so that it can be extended in time");
+    if (!child_exists(a->rest[0])) /* before an attempt of any message is spent */
+        return report_usage("%s: there is no such command, or it may not be run", a->rest[0]);
     struct job *jobs = calloc(count, sizeof *jobs);
     if (!jobs)
         return report_status(LEAT_NO_MEMORY, "jobs");

@@ -90,6 +90,10 @@ is "an option before the command" run 69 leat --timeout=200ms -s 127.0.0.1:1 que
 is "says who" err "leat: unreachable: 127.0.0.1:1: Connection refused"
 is "an address that is none" run 64 leat -s 127.0.0.1:x queue list
 is "full output" bash -c 'leat queue create full && leat queue list >/dev/full 2>err; [ $? -eq 74 ]'
+is "closed output keeps the message" bash -c 'leat put full precious >id; leat take full --ack --lease 1s >&- 2>err; [ $? -eq 74 ]'
+is "unfinished" [ "$(field full acks)" = 0 ]
+is "closed input is an error" bash -c 'leat put full <&- >out 2>err; [ $? -eq 74 ]'
+is "queue has help, too" run 0 leat queue --help
 
 # --- queues ---
 is "create" run 0 leat queue create mail --lease 60s --max-attempts 3
@@ -106,6 +110,10 @@ is "stat of nothing" run 1 leat queue stat nowhere
 is "drop" run 0 leat queue drop full
 is "drop nothing" run 1 leat queue drop full
 is "says what" err "leat: no_queue: full: no such queue"
+is "dead letters need a queue" run 1 leat queue create orphan --dead-letter nowhere
+is "which is named" err "leat: no_queue: nowhere: "
+is "values have bounds" run 64 leat queue create orphan --lease 13h
+is "whose names are told" err "lease_max"
 
 # --- put, take, ack, nack, extend, peek ---
 is "put" run 0 leat put mail hello

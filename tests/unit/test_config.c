@@ -185,8 +185,9 @@ TEST(config, options_that_do_not_fit_each_other_are_refused)
 
 TEST(config, only_loopback_is_listened_on_and_none_is_off)
 {
-    static const char *const good[] = {"127.0.0.1:1", "127.9.9.9:1", "[::1]:0", "localhost:80", "none", "nonsense"};
-    static const char *const bad[] = {"0.0.0.0:1", ":1", "[::]:1", "10.0.0.1:1", "example.org:1", "128.0.0.1:1"};
+    static const char *const good[] = {"127.0.0.1:1",  "127.9.9.9:1", "[::1]:0",
+                                       "localhost:80", "none",        "127.0.0.1:65535"};
+    static const char *const bad[] = {"0.0.0.0:1", "127.1:1", "[::]:1", "10.0.0.1:1", "example.org:1", "128.0.0.1:1"};
     for (unsigned i = 0; i < 6; i++)
         assert_int_equal(READ("--listen", good[i], "--http", good[i]), CONFIG_READ);
     for (unsigned i = 0; i < 6; i++) {
@@ -195,6 +196,14 @@ TEST(config, only_loopback_is_listened_on_and_none_is_off)
         assert_int_equal(READ("--http", bad[i]), CONFIG_BAD_VALUE);
         assert_non_null(strstr(error, "http "));
     }
+    static const char *const forms[] = {
+        "nonsense", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:0x5", "[::1", "[::1]", "::1]:5", ":1", ""};
+    for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        assert_int_equal(READ("--http", forms[i]), CONFIG_BAD_VALUE);
+        assert_non_null(strstr(error, "http \""));
+        assert_non_null(strstr(error, "is not of the form HOST:PORT"));
+    }
+    assert_int_equal(READ("--data", ""), CONFIG_BAD_VALUE);
     assert_true(config_is_off("none"));
     assert_false(config_is_off("127.0.0.1:1"));
 }
