@@ -384,6 +384,8 @@ enum leat_status journal_start(struct journal *j, char error[256])
     replay_close(j);
     j->life = JOURNAL_RUNNING;
     j->clean.look = true;
+    for (uint32_t i = 0; i + 1 < j->segments.log_count; i++)
+        j->segments.emptied += segment_at(j, i)->pins == 0;
     hot_step(j);
     segment_afford(j);
     return LEAT_OK;

@@ -28,8 +28,9 @@ begin() {
 }
 
 size=4096 most=0 over='' left=0
+used=0
 round() { # NUMBER
-    local wait=$((delay - SECONDS)) used allowed
+    local wait=$((delay - SECONDS)) allowed
     [ $wait -lt 1 ] && wait=1
     lines $(($1 * alive)) $alive $size | "$B/leat" put later --lines --delay ${wait}s >/dev/null || return 1
     lines $(($1 * passing)) $passing 65000 | "$B/leat" put now --lines >/dev/null || return 1
@@ -56,7 +57,7 @@ done
 is "$rounds rounds went through" [ $left = $rounds ] || finish
 is "disk held at most twice what lives and a constant" [ -z "$over" ] || echo "$over"
 live=$((rounds * alive * size >> 20))
-echo "$live MiB live among $((rounds * passing * 65000 >> 20)) MiB that passed; most on disk $most MiB, at the end $(du -sm "$T/data" | cut -f 1)"
+echo "$live MiB live among $((rounds * passing * 65000 >> 20)) MiB that passed; most on disk $most MiB, at the end $used MiB"
 echo "keep segments: $(metric leat_keep_segments) of $(metric leat_log_segments); copied $(($(metric leat_cleaned_bytes_total) >> 20)) MiB in $(metric leat_cleanings_total) runs since the last start"
 is "nothing was given up" [ "$(metric leat_cleanings_given_up_total)" = 0 ]
 is "all that live are counted" [ "$(metric leat_live_messages)" = $((rounds * alive)) ]

@@ -122,6 +122,10 @@ static void op_read(struct disk *d, struct file *f, const struct disk_op *op, st
         else
             memset((uint8_t *)op->data + at, 0, DISK_BLOCK);
     }
+    if (o->result == (int32_t)op->size) {
+        o->data = op->data;
+        o->offset = op->offset;
+    }
     d->bytes_read += op->size;
 }
 
@@ -221,6 +225,16 @@ static void write_done(struct disk *d, const struct op *o)
     d->write_count--;
 }
 
+/* What was written while the read was under way may be what it gives. */
+static void read_done(struct disk *d, const struct op *o)
+{
+    for (uint32_t at = 0; o->result > 0 && at < (uint32_t)o->result; at += DISK_BLOCK) {
+        const struct page *p = page_at(&d->files[o->file], o->offset + at);
+        if (p)
+            memcpy(o->data + at, p->seen, DISK_BLOCK);
+    }
+}
+
 static void complete(struct disk *d, struct op *o)
 {
     if (o->create) {
@@ -235,6 +249,8 @@ static void complete(struct disk *d, struct op *o)
         flush_done(d, o);
     } else if (o->kind == DISK_WRITE) {
         write_done(d, o);
+    } else if (o->data) {
+        read_done(d, o);
     }
     must(d->done_count <= OPS);
     d->done[(d->done_head + d->done_count++) % (OPS + 1)] = (struct disk_done){o->tag, o->result};

@@ -10,7 +10,8 @@
  * fake_disk_next_due() says when. disk_wait() completes the earliest one at once, whatever the time. disk_create()
  * leaves its name pending until disk_sync_directory(); disk_create_start() ends with a synced directory.
  *
- * Bytes are copied when a write or read is submitted, so that the lender may be gone when it completes.
+ * Bytes are copied when a write or read is submitted, so that the lender may be gone when it completes; a read that
+ * does complete gives what stands there then, with whatever was written meanwhile.
  *
  * Units: bytes, instants of the caller's time. Memory: pages of files are allocated when they are first written.
  * Failure: what was asked for; the same seed and the same calls give the same results. Thread: one; disks are

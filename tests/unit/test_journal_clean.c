@@ -1,6 +1,6 @@
 /* test_journal_clean.c - the cleaner and keep segments on a fake disk: what lives survives, disk stays within its
  * bound, whatever happens on the way. */
-#include "keep.h"
+#include "log.h"
 #include "log_rig.h"
 #include "mark.h"
 #include "must.h"
@@ -327,4 +327,33 @@ TEST(clean, a_directory_page_is_believed_only_as_what_it_is)
         assert_false(keep_open(&p, page));
         page[byte] ^= 0x20;
     }
+}
+
+/* What was replaced while somebody read it is a spare with a read under way. */
+TEST(clean, a_spare_that_is_still_being_read_is_not_written)
+{
+    struct log_rig *r = made(20, 4);
+    traffic(r, 40);
+    struct segments *t = &r->journal->segments;
+    for (unsigned i = 0; i < 100; i++)
+        log_rig_step(r, duration_ms(1));
+    for (uint32_t i = t->log_count; i < t->total; i++)
+        segment_at(r->journal, i)->reads = 1;
+    uint32_t entered = t->log_count, spares = t->total - t->log_count;
+    assert_true(spares > 0);
+    t->max = t->total; /* no other can be made */
+    assert_false(segment_lends(r->journal));
+    for (unsigned i = 0; i < 200; i++) {
+        log_rig_append(r, JOURNAL_ACK, true, false);
+        log_rig_step(r, duration_ms(1));
+    }
+    assert_int_equal(t->log_count, entered);
+    assert_false(log_rig_append(r, JOURNAL_ACK, true, false));
+    assert_int_equal(journal_refusal(r->journal), LEAT_OVERLOADED);
+    for (uint32_t i = t->log_count; i < t->total; i++)
+        segment_at(r->journal, i)->reads = 0;
+    assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
+    assert_true(log_rig_settle(r));
+    assert_int_equal(t->log_count, entered + 1);
+    log_rig_free(r);
 }
