@@ -78,11 +78,14 @@ enum leat_status {
     LEAT_TOO_NEW = 71,
     LEAT_NO_PERMISSION = 72,
     LEAT_ADDRESS_IN_USE = 73,
+    LEAT_BACKUP_BUSY = 74, /* another backup is running */
+    LEAT_BACKUP_LOST = 75, /* the broker gave this one up */
     /* what only the client says */
     LEAT_UNKNOWN_OUTCOME = 96, /* sent, and the answer is lost for ever: it may or may not have been executed */
     LEAT_UNREACHABLE = 97,     /* no connection in time: it was not executed */
     LEAT_TIMED_OUT = 98,       /* sent, and no answer in time: it may or may not be executed */
-    LEAT_CLOSED = 99
+    LEAT_CLOSED = 99,
+    LEAT_LOCAL_FILE = 100 /* a file of this machine cannot be written */
 };
 #endif
 
@@ -180,6 +183,28 @@ enum leat_status leat_queue_stat(struct leat *l, const char *queue, struct leat_
 /* leat_queue_list: up to *count queues whose names come after `after` (NULL: from the start), in the order of names;
  * sets *count. Fewer than asked for: that was the end. */
 enum leat_status leat_queue_list(struct leat *l, const char *after, struct leat_queue_stat *stats, size_t *count);
+
+/* --- backup --- */
+
+struct leat_backup_state {
+    uint64_t bytes, bytes_done; /* to be read from the broker, and how many of them are here */
+    uint32_t files, files_done;
+    const char *file;  /* at work; NULL when all is done */
+    uint64_t cluster;  /* whose data directory it is ... */
+    uint64_t position; /* ... as of this block of its log ... */
+    uint32_t epoch;    /* ... in this epoch */
+};
+
+/* leat_backup: copies the data directory of the running broker into `directory` of this machine, which is made (mode
+ * 0700) or empty: everything acknowledged before the call, and maybe later, of one moment. The broker goes on working
+ * meanwhile. The copy is a data directory: start a broker on it, or on a copy of it. Every piece is checked as it
+ * comes, every file synced, and the manifest written last, so that half a copy is never taken for a whole one; when the
+ * call fails, what it has written is removed. `progress` (or NULL) is called after every piece; false gives the backup
+ * up (LEAT_CLOSED). `state` (or NULL) tells at the end. LEAT_LOCAL_FILE: `directory` is not empty, or cannot be written
+ * to (leat_error() says why); LEAT_BACKUP_BUSY, LEAT_BACKUP_LOST. */
+typedef bool leat_backup_progress(const struct leat_backup_state *state, void *user);
+enum leat_status leat_backup(struct leat *l, const char *directory, leat_backup_progress *progress, void *user,
+                             struct leat_backup_state *state);
 
 /* --- messages --- */
 

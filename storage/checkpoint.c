@@ -112,6 +112,12 @@ static uint64_t checkpoint_index_bytes(const struct journal *j)
     return bytes;
 }
 
+uint32_t checkpoint_next_area(const struct journal *j)
+{
+    const struct manifest *m = &j->ledger.m;
+    return m->checkpoint_block > 0 ? 1 - m->checkpoint_area : 0;
+}
+
 bool journal_checkpoint_possible(const struct journal *j)
 {
     const struct checkpoint *c = &j->checkpoint;
@@ -119,13 +125,14 @@ bool journal_checkpoint_possible(const struct journal *j)
         return false;
     if (journal_appended(j) <= j->ledger.m.checkpoint_block)
         return false;
+    if (backup_waits(j) || backup_holds_area(j, checkpoint_next_area(j)))
+        return false;
     return j->open.facts == 0 || (j->flying < j->config.depth && segment_room(j, record_disk_size(j->open.payload)));
 }
 
 bool journal_checkpoint_begin(struct journal *j, uint64_t image_bytes)
 {
     struct checkpoint *c = &j->checkpoint;
-    const struct manifest *m = &j->ledger.m;
     must(j->life == JOURNAL_RUNNING);
     if (!journal_checkpoint_possible(j) || (j->open.facts > 0 && !flight_launch(j)))
         return false;
@@ -135,7 +142,7 @@ bool journal_checkpoint_begin(struct journal *j, uint64_t image_bytes)
     c->order = j->segments.log_count - 1;
     c->blocks = segment_at(j, c->order)->blocks;
     segment_mark_dead(j, c->order);
-    c->area = m->checkpoint_block > 0 ? 1 - m->checkpoint_area : 0;
+    c->area = checkpoint_next_area(j);
     c->room = checkpoint_disk_size(image_bytes) + checkpoint_disk_size(checkpoint_index_bytes(j));
     c->area_ready = c->sizes[c->area] >= c->room;
     c->bytes_at_begin = j->tail_bytes;

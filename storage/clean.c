@@ -41,10 +41,12 @@ enum {
 
 /* -- which run -- */
 
-static bool clean_may(const struct journal *j, uint32_t order)
+/* `held`: also what a backup has yet to read. */
+static bool clean_may(const struct journal *j, uint32_t order, bool held)
 {
     const struct segment *s = segment_at(j, order);
-    return order + 1 < j->segments.log_count && segment_last(s) < j->ledger.m.checkpoint_block && !s->rotten;
+    return order + 1 < j->segments.log_count && segment_last(s) < j->ledger.m.checkpoint_block && !s->rotten &&
+           (held || !s->held);
 }
 
 struct clean_run {
@@ -74,12 +76,12 @@ static bool clean_better(const struct clean_run *r, const struct clean_run *best
 }
 
 /* Of all runs that fit, the best. False: there is none. */
-static bool clean_choose(const struct journal *j, uint32_t most, struct clean_run *best)
+static bool clean_choose(const struct journal *j, uint32_t most, bool held, struct clean_run *best)
 {
     struct clean_run r = {0};
     *best = r;
     for (r.end = 0; r.end < j->segments.log_count;) {
-        if (!clean_may(j, r.end)) {
+        if (!clean_may(j, r.end, held)) {
             r = (struct clean_run){.from = r.end + 1, .end = r.end + 1};
             continue;
         }
@@ -94,14 +96,19 @@ static bool clean_choose(const struct journal *j, uint32_t most, struct clean_ru
 }
 
 /* Is it worth while? More segments than the promise allows; or space is short, and every one counts. */
-static bool clean_needed(const struct journal *j)
+static bool clean_needed(const struct journal *j, bool held)
 {
     struct clean_run all = {0};
     for (; all.end + 1 < j->segments.log_count; all.end++)
-        if (clean_may(j, all.end))
+        if (clean_may(j, all.end, held))
             clean_count(j, &all, all.end, 1);
     uint64_t explained = 2 * (all.live + all.pins * KEEP_ENTRY) / j->segments.bytes;
     return journal_short(j) || all.lives > explained + 1 + j->config.clean_above;
+}
+
+static bool clean_find(const struct journal *j, uint32_t most, bool held, struct clean_run *best)
+{
+    return clean_needed(j, held) && clean_choose(j, most, held, best);
 }
 
 /* -- the door -- */
@@ -113,11 +120,15 @@ bool journal_clean_begin(struct journal *j, uint32_t most, uint64_t *first, uint
     must(j->life == JOURNAL_RUNNING);
     if (!c->look || c->state != CLEAN_IDLE || j->error != LEAT_OK)
         return false;
+    if (backup_waits(j))
+        return false; /* it lets nobody begin before it */
     if (j->segments.lend && !segment_lends(j))
         return false; /* a spare is being made for us */
-    if (!clean_needed(j) || !clean_choose(j, most, &run)) {
+    if (!clean_find(j, most, false, &run)) {
+        bool hidden = clean_find(j, most, true, &run);
+        j->backup.in_the_way |= hidden;
+        j->counters.clean_looks += !hidden;
         c->look = j->segments.lend = false;
-        j->counters.clean_looks++;
         return false;
     }
     if (segment_borrow(j) == SEGMENT_NONE)

@@ -129,6 +129,9 @@ static void journal_completed(struct journal *j, const struct disk_done *done)
     case LOG_ERASE_FLUSH:
         segment_erased(j, kind, done->result);
         break;
+    case LOG_BACKUP_READ:
+        backup_completed(j, index, done->result);
+        break;
     case LOG_CLEAN:
         clean_completed(j, done->result);
         break;
@@ -164,6 +167,7 @@ unsigned journal_step(struct journal *j, struct instant now)
         n += clean_step(j);
         n += segment_step(j);
         n += ledger_step(j);
+        n += backup_step(j);
     }
     hot_step(j);
     return n;
@@ -174,6 +178,7 @@ struct instant journal_next_due(const struct journal *j)
     if (j->error != LEAT_OK)
         return INSTANT_NEVER;
     struct instant due = instant_min(flight_next_due(j), instant_min(segment_next_due(j), clean_next_due(j)));
+    due = instant_min(due, backup_next_due(j));
     /* A checkpoint that had to be given up is asked for again then. */
     return instant_before(j->now, j->checkpoint.retry) ? instant_min(due, j->checkpoint.retry) : due;
 }
@@ -250,7 +255,7 @@ bool journal_idle(const struct journal *j)
     return j->flying == 0 && j->open.facts == 0 && j->checkpoint.state == CHECKPOINT_IDLE && ledger_idle(j) &&
            j->segments.creating == CREATING_NOTHING && j->segments.trim == TRIM_NOTHING &&
            j->reads.unused_count + j->reads.done_count == LOG_READS && j->clean.op == CLEAN_NOTHING &&
-           j->clean.state != CLEAN_PUBLISHING;
+           j->clean.state != CLEAN_PUBLISHING && backup_idle(j);
 }
 
 /* -- memory -- */
@@ -267,12 +272,12 @@ uint64_t journal_memory(const struct journal_config *c)
         segments = MANIFEST_SEGMENTS_MAX + 1;
     return c->hot_bytes +                                                  /* the newest blocks */
            2 * c->hot_bytes / DISK_BLOCK * sizeof(struct hot_slot) +       /* found by number */
-           segments * (sizeof(struct segment) + 2 * sizeof(uint16_t)) +    /* the list */
+           segments * (sizeof(struct segment) + 3 * sizeof(uint16_t)) +    /* the list */
            segments * (c->segment_bytes / DISK_BLOCK) * sizeof(uint16_t) + /* where each block begins */
            LOG_CHUNKS * CHUNK_BYTES +                                      /* a checkpoint on its way */
            2 * LOG_CLEAN_BYTES(c->block_bytes_max) +                       /* what the cleaner reads and writes */
            (LOG_READS + 1) * DISK_BLOCK +                                  /* pages of directories */
-           2 * MANIFEST_BYTES + DISK_BLOCK + sizeof(struct journal);
+           3 * MANIFEST_BYTES + DISK_BLOCK + sizeof(struct journal);
 }
 
 static bool journal_config_adds_up(const struct journal_config *c, char error[256])
@@ -317,12 +322,13 @@ static bool journal_allocate(struct journal *j)
     j->hot.ring = journal_aligned(c->hot_bytes);
     j->ledger.buffer = journal_aligned(2 * MANIFEST_BYTES);
     j->segments.zeros = journal_aligned(DISK_BLOCK);
+    j->backup.manifest = journal_aligned(MANIFEST_BYTES);
     j->reads.pages = journal_aligned(LOG_READS * DISK_BLOCK);
     j->clean.page = journal_aligned(DISK_BLOCK);
     j->clean.window = journal_aligned(LOG_CLEAN_BYTES(c->block_bytes_max));
     j->clean.out = journal_aligned(LOG_CLEAN_BYTES(c->block_bytes_max));
     bool all = j->hot.slots && j->hot.ring && j->ledger.buffer && j->segments.zeros && j->reads.pages &&
-               j->clean.page && j->clean.window && j->clean.out;
+               j->clean.page && j->clean.window && j->clean.out && j->backup.manifest;
     for (unsigned i = 0; i < LOG_CHUNKS; i++) {
         j->checkpoint.chunks[i].bytes = journal_aligned(CHUNK_BYTES);
         all = all && j->checkpoint.chunks[i].bytes;
@@ -378,6 +384,8 @@ void journal_close(struct journal *j)
     free(j->segments.order);
     free(j->segments.unused);
     free(j->segments.indices);
+    free(j->backup.slots);
+    free(j->backup.manifest);
     free(j->ledger.buffer);
     free(j->hot.ring);
     free(j->hot.slots);

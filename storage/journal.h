@@ -34,7 +34,7 @@ struct journal_config {
     uint64_t disk_max;        /* segments are not added beyond this many bytes */
     uint32_t ack_reserve;     /* bytes of each block that only JOURNAL_ACK may use: 64 KiB */
     uint64_t cluster;         /* written into every block; 0 on creation: taken from `entropy` */
-    uint64_t entropy;         /* fresh random bits of the caller, for a new directory */
+    uint64_t entropy;         /* fresh random bits of the caller, for a new directory and a copy that is opened first */
     uint32_t clean_above;     /* old segments beyond twice what lives in them, before they are cleaned; 4 */
 };
 
@@ -167,10 +167,41 @@ uint32_t journal_clean_most(const struct journal_config *c, uint32_t least);
 /* journal_kept: the body lies in a keep segment, where nothing lies beside it that lay beside it in its block. */
 bool journal_kept(const struct journal *j, struct lsn lsn);
 
+/* A backup: files that are together a data directory as of one durable position, read while the log goes on. begin:
+ * false until everything appended before the first call is durable and no checkpoint is being written (ask again after
+ * a step); the position is then journal_durable(). The caller reads files in order; reading one lets go of those before
+ * it. Segments that were not read yet are not recycled, and of the two areas for checkpoints one is not written before
+ * it was read; a backup that does not read for a minute, or without which the log would have the room that it lacks, is
+ * lost: then running is false, and reads say LEAT_BACKUP_LOST. end: at any moment, also before it has begun.
+ *
+ * A copy is `bytes` of each file, then zeros up to `size`. Until the manifest, the last of them, is whole, there is no
+ * copy. Whoever opens a copy leaps to epochs that neither the original nor another copy is likely to use. */
+enum { JOURNAL_BACKUP_READ = 1024 * 1024 };
+struct journal_backup {
+    uint64_t cluster, position, bytes;
+    uint32_t epoch, files;
+};
+struct journal_backup_file {
+    char name[DISK_NAME_MAX];
+    uint64_t bytes, size;
+};
+bool journal_backup_begin(struct journal *j);
+bool journal_backup_running(const struct journal *j);
+struct journal_backup journal_backup(const struct journal *j);
+struct journal_backup_file journal_backup_file(const struct journal *j, uint32_t i);
+/* journal_backup_read: starts reading; offset and size are multiples of DISK_BLOCK, size at most JOURNAL_BACKUP_READ,
+ * both within `bytes`; `data` is DISK_BLOCK-aligned and lent until journal_backup_read_done() gives the tag (LEAT_OK,
+ * LEAT_DISK_ERROR, LEAT_BACKUP_LOST), also when the backup has ended. LEAT_OVERLOADED: too many reads;
+ * LEAT_BACKUP_LOST, LEAT_BAD_VALUE. */
+enum leat_status journal_backup_read(struct journal *j, uint32_t file, uint64_t offset, uint32_t size, uint8_t *data,
+                                     uint64_t tag);
+bool journal_backup_read_done(struct journal *j, uint64_t *tag, enum leat_status *status);
+void journal_backup_end(struct journal *j);
+
 /* For the operator: sizes and counters. */
 struct journal_counters {
     uint64_t blocks, bytes, payload_bytes, flushes, fetches, segments, free_segments, disk_bytes, checkpoints,
-        torn_tails;
+        torn_tails, backups, backups_lost, backup_bytes;
     uint64_t replayed_image, replayed_bytes;  /* that the start had to read: of the checkpoint, of blocks behind it */
     uint64_t keep_segments, live, live_bytes; /* now; live bodies and their bytes */
     uint64_t settled, settled_live, settled_bytes; /* now, before the newest checkpoint: segments that hold anything */

@@ -20,6 +20,7 @@ enum {
     LOG_DEPTH_MAX = 8,
     LOG_READS = 64,
     LOG_CHUNKS = 4, /* of a checkpoint that are filled or written at the same time */
+    LOG_BACKUP_READS = 4,
     LOG_SEGMENT_MAX = 256 * 1024 * 1024,
     LOG_CLEAN_PIECE = 64 * 1024, /* what the cleaner reads or writes at a time, unless one fact is larger */
 };
@@ -37,6 +38,7 @@ enum log_tag {
     LOG_CREATE,
     LOG_ERASE,
     LOG_ERASE_FLUSH,
+    LOG_BACKUP_READ,
     LOG_CLEAN,
     LOG_BLOCKING,
 };
@@ -69,6 +71,7 @@ struct segment {
     uint16_t reads; /* under way: it is not written meanwhile */
     bool keep;
     bool dead;   /* no live body when the running checkpoint began */
+    bool held;   /* a backup has yet to read it: it is neither recycled nor cleaned */
     bool rotten; /* the cleaner found wrong bytes in it: it stays as it is */
 };
 
@@ -279,6 +282,35 @@ struct clean {
     struct instant paced; /* no read before */
 };
 
+/* -- a backup -- */
+
+enum backup_state { BACKUP_NONE, BACKUP_WANTED, BACKUP_RUNNING, BACKUP_LOST };
+
+struct backup_read {
+    uint8_t state; /* enum backup_read_state */
+    uint8_t status;
+    uint32_t file, size;
+    uint64_t tag;
+    uint64_t serial; /* of its backup */
+};
+
+struct backup {
+    uint8_t state;
+    bool in_the_way; /* a segment could be recycled or cleaned without it */
+    uint64_t wanted; /* WANTED: when this block is durable */
+    uint64_t serial; /* of the running one */
+    uint64_t position;
+    uint32_t area; /* of the checkpoint; held until `passed` is beyond it */
+    uint64_t area_bytes;
+    uint32_t segments; /* held ones: slots, in the order of the log */
+    uint16_t *slots;
+    uint64_t tail;   /* bytes of the last of them */
+    uint32_t passed; /* files that have been read */
+    struct instant heard;
+    uint8_t *manifest; /* one copy */
+    struct backup_read reads[LOG_BACKUP_READS];
+};
+
 /* -- start-up -- */
 
 struct replay;
@@ -314,6 +346,7 @@ struct journal {
     struct ledger ledger;
     struct checkpoint checkpoint;
     struct reads reads;
+    struct backup backup;
     struct clean clean;
     struct replay *replay;
     struct journal_counters counters;
@@ -378,7 +411,8 @@ void ledger_completed(struct journal *j, enum log_tag kind, int32_t result);
 /* Start-up: writes both copies and waits. */
 enum leat_status ledger_write_now(struct journal *j);
 
-/* checkpoint.c */
+/* checkpoint.c. checkpoint_next_area: the one that the next checkpoint is written to. */
+uint32_t checkpoint_next_area(const struct journal *j);
 unsigned checkpoint_step(struct journal *j);
 void checkpoint_completed(struct journal *j, enum log_tag kind, uint32_t index, int32_t result);
 void checkpoint_grown(struct journal *j, int32_t result);
@@ -402,6 +436,15 @@ enum leat_status kept_load(struct journal *j, struct window *w, char error[256])
 unsigned clean_step(struct journal *j);
 void clean_completed(struct journal *j, int32_t result);
 struct instant clean_next_due(const struct journal *j);
+
+/* backup.c. backup_holds_area: this area of checkpoints is not written now. backup_waits: it begins when no checkpoint
+ * and no keep segment is being written. */
+bool backup_holds_area(const struct journal *j, uint32_t area);
+bool backup_waits(const struct journal *j);
+unsigned backup_step(struct journal *j);
+void backup_completed(struct journal *j, uint32_t slot, int32_t result);
+bool backup_idle(const struct journal *j);
+struct instant backup_next_due(const struct journal *j);
 
 /* replay.c: the image and the blocks behind it; journal_start() ends it. */
 enum leat_status replay_open(struct journal *j, char error[256]);

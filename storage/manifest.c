@@ -3,7 +3,8 @@
  *   0 magic   8 u32 format   12 u32 crc32c of all with this field 0   16 u64 sequence   24 u64 cluster
  *   32 u64 tail hash   40 u64 checkpoint block   48 u64 checkpoint bytes   56 u64 checkpoint hash
  *   64 u32 checkpoint area   68 u32 epoch   72 u32 blob size   76 u32 segments   80 u64 segment bytes
- *   88 blob, 1024 bytes   1112 segments, 16 bytes each (bit 63 of the first block: a keep segment)   then zeros */
+ *   88 blob, 1024 bytes   1112 segments, 16 bytes each (bit 63 of the first block: a keep segment)   then zeros
+ *   65520 u64 proven   65528 u32 copied   65532 u32 0 */
 #include "manifest.h"
 
 #include <stdbool.h>
@@ -18,9 +19,9 @@ static const uint8_t magic[8] = "leat man";
 
 #define KEEP_BIT (1ull << 63)
 
-enum { BLOB_AT = 88, SEGMENTS_AT = BLOB_AT + MANIFEST_BLOB_MAX, SEGMENT_BYTES = 16 };
+enum { BLOB_AT = 88, SEGMENTS_AT = BLOB_AT + MANIFEST_BLOB_MAX, SEGMENT_BYTES = 16, PROVEN_AT = MANIFEST_BYTES - 16 };
 
-_Static_assert(SEGMENTS_AT + MANIFEST_SEGMENTS_MAX * SEGMENT_BYTES <= MANIFEST_BYTES, "the list fits");
+_Static_assert(SEGMENTS_AT + MANIFEST_SEGMENTS_MAX * SEGMENT_BYTES <= PROVEN_AT, "the list fits");
 
 static uint32_t checksum(const uint8_t *copy)
 {
@@ -48,6 +49,8 @@ void manifest_encode(uint8_t *out, const struct manifest *m)
     le32_put(out + 72, m->blob_size);
     le32_put(out + 76, m->segments);
     le64_put(out + 80, m->segment_bytes);
+    le64_put(out + PROVEN_AT, m->proven);
+    le32_put(out + PROVEN_AT + 8, m->copied);
     memcpy(out + BLOB_AT, m->blob, m->blob_size);
     for (uint32_t i = 0; i < m->segments; i++) {
         uint8_t *p = out + SEGMENTS_AT + i * SEGMENT_BYTES;
@@ -85,7 +88,9 @@ static enum leat_status decode_copy(struct manifest *m, const uint8_t *in)
     m->blob_size = le32_get(in + 72);
     m->segments = le32_get(in + 76);
     m->segment_bytes = le64_get(in + 80);
-    if (m->blob_size > MANIFEST_BLOB_MAX || m->segments > MANIFEST_SEGMENTS_MAX)
+    m->proven = le64_get(in + PROVEN_AT);
+    m->copied = le32_get(in + PROVEN_AT + 8);
+    if (m->blob_size > MANIFEST_BLOB_MAX || m->segments > MANIFEST_SEGMENTS_MAX || m->copied > 1)
         return LEAT_CORRUPT;
     memcpy(m->blob, in + BLOB_AT, m->blob_size);
     for (uint32_t i = 0; i < m->segments; i++) {
@@ -116,4 +121,10 @@ enum leat_status manifest_decode(struct manifest *m, const uint8_t *copies, unsi
     if (*damaged)
         mark(manifest_second_copy);
     return decode_copy(m, best);
+}
+
+bool manifest_unfinished(const uint8_t *copies)
+{
+    static const char sentence[] = "This backup has not ended.";
+    return memcmp(copies, sentence, sizeof sentence - 1) == 0;
 }

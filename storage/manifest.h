@@ -14,6 +14,7 @@
 #ifndef LEAT_STORAGE_MANIFEST_H
 #define LEAT_STORAGE_MANIFEST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "status.h"
@@ -39,6 +40,8 @@ struct manifest {
     uint32_t epoch;
     uint32_t blob_size;
     uint32_t segments;
+    uint64_t proven; /* blocks up to here were durable when this was written, or more; 0: it does not say */
+    uint32_t copied; /* 1: made by a backup, and no broker has opened it yet */
     uint8_t blob[MANIFEST_BLOB_MAX];
     struct manifest_segment segment[MANIFEST_SEGMENTS_MAX];
 };
@@ -49,5 +52,8 @@ void manifest_encode(uint8_t *out, const struct manifest *m);
 /* manifest_decode: the newer whole one of two copies that stand one behind the other. *damaged counts copies that are
  * neither whole nor empty. */
 enum leat_status manifest_decode(struct manifest *m, const uint8_t *copies, unsigned *damaged);
+
+/* manifest_unfinished: what a backup writes in the manifest's place before it has everything. */
+bool manifest_unfinished(const uint8_t *copies);
 
 #endif

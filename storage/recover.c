@@ -20,7 +20,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16, RECOVER_TRIES = 1000 };
+enum { RECOVER_PIECE = 1024 * 1024, RECOVER_PIECES = 16, RECOVER_TRIES = 1000, RECOVER_EPOCHS = 1 << 24 };
 
 enum leat_status recover_say(enum leat_status status, char error[256], const char *format, ...)
 {
@@ -233,10 +233,11 @@ static bool recover_segments_open(struct journal *j)
     t->order = calloc(pool, sizeof t->order[0]);
     t->unused = calloc(pool, sizeof t->unused[0]);
     t->indices = calloc(pool * (t->bytes / DISK_BLOCK), sizeof t->indices[0]);
+    j->backup.slots = calloc(pool, sizeof j->backup.slots[0]);
     t->next_name = 1;
     t->borrowed = SEGMENT_NONE;
     t->ahead = 1;
-    if (!t->pool || !t->order || !t->unused || !t->indices)
+    if (!t->pool || !t->order || !t->unused || !t->indices || !j->backup.slots)
         return false;
     while (t->unused_count < pool) {
         t->unused[t->unused_count] = (uint16_t)(pool - 1 - t->unused_count);
@@ -358,6 +359,8 @@ static enum leat_status recover_manifest(struct journal *j, bool *fresh, char er
         return LEAT_OK;
     if (status == LEAT_TOO_NEW)
         return recover_say(status, error, "the manifest was written by a newer version of Leat");
+    if (manifest_unfinished(j->ledger.buffer))
+        return recover_say(status, error, "the directory is a backup that did not end: take another one");
     if (damaged == 2)
         return recover_say(status, error, "both copies of the manifest are damaged (manifest, bytes 0..%d)",
                            2 * MANIFEST_BYTES - 1);
@@ -365,6 +368,20 @@ static enum leat_status recover_manifest(struct journal *j, bool *fresh, char er
     disk_close(j->disk, j->ledger.file);
     mark(directory_cut_while_made);
     return LEAT_OK;
+}
+
+/* A copy and its original, and two copies of one backup, must not use the same epochs for different things: ids and
+ * receipts would be mistaken for each other. A copy leaps over a 256th to a 128th, drawn, of the epochs that ids have
+ * room for. */
+static uint32_t recover_epoch(const struct journal *j)
+{
+    uint32_t epoch = j->ledger.m.epoch + 1;
+    if (!j->ledger.m.copied || epoch >= RECOVER_EPOCHS)
+        return epoch;
+    mark(copy_opened);
+    uint64_t seed[2] = {j->config.entropy, 2};
+    uint32_t leap = (RECOVER_EPOCHS - epoch) / 256;
+    return leap == 0 ? epoch : epoch + leap + (uint32_t)(hash_bytes(seed, sizeof seed) % leap);
 }
 
 enum leat_status recover_directory(struct journal *j, char error[256])
@@ -376,6 +393,6 @@ enum leat_status recover_directory(struct journal *j, char error[256])
     if (status != LEAT_OK)
         return status;
     status = fresh ? recover_fresh(j, error) : recover_existing(j, error);
-    j->epoch = j->ledger.m.epoch + 1;
+    j->epoch = recover_epoch(j);
     return status;
 }

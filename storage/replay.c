@@ -54,7 +54,7 @@ enum leat_status replay_open(struct journal *j, char error[256])
     uint64_t capacity = t->bytes < REPLAY_WINDOW ? max64(t->bytes, 128 * 1024) : REPLAY_WINDOW;
     if (!r || !window_open(&r->window, capacity))
         return recover_say(LEAT_NO_MEMORY, error, "no memory for reading the log");
-    r->known = m->checkpoint_block;
+    r->known = max64(m->checkpoint_block, m->proven);
     r->largest = j->block_max;
     r->image.done = m->checkpoint_block == 0;
     j->counters.replayed_image = m->checkpoint_block ? m->checkpoint_bytes : 0;
@@ -375,6 +375,7 @@ enum leat_status journal_start(struct journal *j, char error[256])
         return recover_say(LEAT_DISK_ERROR, error, "cannot write zeros behind the end of the log");
     j->proven = r->known;
     j->ledger.m.epoch = j->epoch;
+    j->ledger.m.copied = 0;
 #if LEAT_BUG == 38
     ledger_change(j);
 #else

@@ -163,7 +163,8 @@ void segment_mark_dead(struct journal *j, uint32_t before)
     j->segments.emptied = 0;
     for (uint32_t i = 0; i < j->segments.log_count; i++) {
         struct segment *s = segment_at(j, i);
-        s->dead = i < before && s->pins == 0 && !segment_is_cleaned(j, s);
+        s->dead = i < before && s->pins == 0 && !s->held && !segment_is_cleaned(j, s);
+        j->backup.in_the_way |= i < before && s->pins == 0 && s->held;
     }
 }
 
@@ -184,6 +185,7 @@ static void segment_retire(struct journal *j, uint32_t order)
     struct segments *t = &j->segments;
     uint16_t slot = t->order[order];
     must(order + 1 < t->log_count);
+    must(!t->pool[slot].held);
     memmove(t->order + order, t->order + order + 1, (t->total - order - 1) * sizeof t->order[0]);
     t->order[t->total - 1] = slot;
     t->log_count--;

@@ -43,8 +43,12 @@ STATUS(BUSY, busy, 70, true, "the data directory is in use by another broker")
 STATUS(TOO_NEW, too_new, 71, false, "the data directory was written by a newer version")
 STATUS(NO_PERMISSION, no_permission, 72, false, "permission denied")
 STATUS(ADDRESS_IN_USE, address_in_use, 73, false, "the address is in use")
+STATUS(BACKUP_BUSY, backup_busy, 74, true, "another backup is running: try again when it has ended")
+STATUS(BACKUP_LOST, backup_lost, 75, false,
+       "the broker gave this backup up: it restarted, its disk got short, or nothing was read for a minute")
 /* what only a client says */
 STATUS(UNKNOWN_OUTCOME, unknown_outcome, 96, false, "the connection ended before the answer: the outcome is unknown")
 STATUS(UNREACHABLE, unreachable, 97, true, "the broker cannot be reached")
 STATUS(TIMED_OUT, timed_out, 98, true, "no answer in time")
 STATUS(CLOSED, closed, 99, false, "the client is closed")
+STATUS(LOCAL_FILE, local_file, 100, false, "a file of this machine cannot be written")
