@@ -8,6 +8,7 @@
  *   SENDING  the answer may leave and waits for room in the port
  *   PARKED   a take waits for a message, in its queue's line; in no list while its client is away
  *   DRAWING  bodies are being read from the disk
+ *   BACKUP   a backup begins, or a piece of it is being read
  *
  * Everybody names a place by index and request number, never by pointer: a place that was given up says so itself.
  * Connections are found by (transport, peer) through a small hash of chains.
@@ -35,7 +36,7 @@ enum {
     DESK_PEER_SESSIONS = 64
 };
 
-enum desk_state { DESK_IDLE, DESK_HELD, DESK_SENDING, DESK_PARKED, DESK_DRAWING };
+enum desk_state { DESK_IDLE, DESK_HELD, DESK_SENDING, DESK_PARKED, DESK_DRAWING, DESK_BACKUP };
 
 /* All zero is an empty list. */
 struct desk_list {
@@ -58,7 +59,7 @@ struct desk_place {
     uint8_t *bytes; /* a whole operation that waits or is on its way, or NULL */
     uint32_t bytes_size, bytes_room, bytes_sent;
     uint16_t answer;  /* mark of its pieces */
-    uint32_t drawing; /* DRAWING: its number */
+    uint32_t drawing; /* DRAWING, BACKUP: number of the drawing, of the read */
 };
 
 struct desk_session {

@@ -272,6 +272,7 @@ void shard_close(struct shard *s)
         free(desk_session(&s->desk, i)->assembly);
     free(s->batch.owned);
     stage_draw_close(s);
+    stage_backup_close(s);
     stage_clean_close(s);
     stage_image_close(s);
     if (s->replica)
@@ -354,6 +355,7 @@ unsigned shard_step(struct shard *s, struct instant now)
         shard_flush(s); /* what need not wait for the disk does not wait for the work that starts it */
     n += replica_step(s->replica, now);
     n += stage_draw_step(s);
+    n += stage_backup_step(s);
     n += stage_reply_release(s);
     n += stage_image_run(s);
     n += stage_clean_run(s);

@@ -50,7 +50,8 @@ static void stage_input_answer(struct shard *s, uint32_t handle, uint8_t op, uin
 
 static bool stage_input_read_only(uint8_t op)
 {
-    return op == OP_QUEUE_STAT || op == OP_QUEUE_LIST || op == OP_PEEK;
+    return op == OP_QUEUE_STAT || op == OP_QUEUE_LIST || op == OP_PEEK || op == OP_BACKUP_BEGIN ||
+           op == OP_BACKUP_READ || op == OP_BACKUP_END;
 }
 
 /* Next in line: decode it and go. */

@@ -1,5 +1,5 @@
-/* stage_read.c - stat, list and peek: nothing is logged, nothing changes. The answer tells of the state as it is now,
- * so it waits until all that others wait for is durable; nobody sees what could still vanish. */
+/* stage_read.c - stat, list, peek and backups: nothing is logged, nothing changes. The answer tells of the state as it
+ * is now, so it waits until all that others wait for is durable; nobody sees what could still vanish. */
 #include "stages.h"
 
 #include "mark.h"
@@ -113,6 +113,24 @@ static enum leat_status stage_read_peek(struct shard *s, struct session *session
     return stage_read_keep(s, desk_place(&s->desk, index), size);
 }
 
+/* `later`: the answer waits for the disk. */
+static enum leat_status stage_read_answer(struct shard *s, struct session *session, const struct request *r,
+                                          uint32_t index, bool first, bool *later)
+{
+    struct desk_place *p = desk_place(&s->desk, index);
+    switch (r->op) {
+    case OP_PEEK:
+        return stage_read_peek(s, session, r, index, later);
+    case OP_QUEUE_STAT:
+        return stage_read_stat(s, r, p);
+    case OP_QUEUE_LIST:
+        return stage_read_list(s, r, p);
+    default:
+        *later = r->op != OP_BACKUP_END;
+        return stage_backup_ask(s, session, r, index, first);
+    }
+}
+
 void stage_read_run(struct shard *s, struct session *session, const struct request *r, bool first)
 {
     uint32_t index = desk_index(&s->desk, session->handle, r->number, session->window);
@@ -125,12 +143,8 @@ void stage_read_run(struct shard *s, struct session *session, const struct reque
     p->number = r->number;
     p->op = r->op;
     s->counters.requests[r->op & 63]++;
-    bool drawing = false;
-    enum leat_status status;
-    if (r->op == OP_PEEK)
-        status = stage_read_peek(s, session, r, index, &drawing);
-    else
-        status = r->op == OP_QUEUE_STAT ? stage_read_stat(s, r, p) : stage_read_list(s, r, p);
+    bool later = false;
+    enum leat_status status = stage_read_answer(s, session, r, index, first, &later);
     if (first)
         session_finish(session, r->number, status);
     if (status != LEAT_OK) {
@@ -139,6 +153,6 @@ void stage_read_run(struct shard *s, struct session *session, const struct reque
         if (!first && stage_read_keep(s, p, FRAME_OP_HEADER) != LEAT_OK)
             return;
     }
-    if (!drawing || status != LEAT_OK)
+    if (!later || status != LEAT_OK)
         stage_reply_ready(s, session, r->number, s->waited);
 }

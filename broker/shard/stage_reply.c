@@ -23,6 +23,8 @@ void stage_reply_drop(struct shard *s, uint32_t index)
     struct desk_place *p = desk_place(&s->desk, index);
     if (p->state == DESK_DRAWING)
         stage_draw_abandon(s, index);
+    else if (p->state == DESK_BACKUP)
+        stage_backup_abandon(s, index);
     desk_settle(&s->desk, index, DESK_IDLE);
     stage_reply_free(s, p);
 }

@@ -195,6 +195,7 @@ void stage_session_hello(struct shard *s, uint32_t handle, const struct frame_op
 static void stage_session_clear(struct shard *s, struct session *session)
 {
     stage_session_detach(s, session);
+    stage_backup_forget(s, session->handle);
     desk_hello_drop(&s->desk, session->handle);
     for (uint32_t i = 0; i < session->window; i++) {
         uint32_t index = desk_index(&s->desk, session->handle, i, session->window);

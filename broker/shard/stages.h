@@ -8,6 +8,7 @@
  *   stage_time     leases and delays that end, dropped queues that are reaped
  *   stage_reply    what has become safe is written to the ports
  *   stage_draw     answers whose bodies must be read back from the disk
+ *   stage_backup   a copy of the data directory for a client
  *   stage_image    checkpoints, a piece at a time
  *   stage_clean    what lives in sparse old segments moves together
  *   stage_replay   everything again, after a restart
@@ -69,6 +70,28 @@ struct draw;
 struct draw_piece;
 struct cleaner;
 
+/* A piece that is being read for somebody's backup. */
+struct stage_backup_read {
+    bool used, abandoned;
+    uint32_t session, place;
+    uint64_t number;
+    struct reply_piece piece;
+    uint8_t *data, *answer;
+    uint32_t answer_size;
+};
+
+enum { STAGE_BACKUP_READS = 4 };
+
+struct stage_backup {
+    bool on, begun; /* somebody's; the journal has begun it */
+    bool waiting;   /* backup_begin has no answer yet */
+    uint32_t session, place;
+    uint64_t number; /* of backup_begin */
+    uint64_t id;
+    uint32_t count;
+    struct stage_backup_read reads[STAGE_BACKUP_READS];
+};
+
 struct shard {
     struct shard_config config;
     struct plan_limits limits;
@@ -106,6 +129,7 @@ struct shard {
 
     struct draw *draws;
     unsigned draws_live;
+    struct stage_backup backup;
     struct draw_piece *piece;
     struct cleaner *cleaner;
     struct image image;
@@ -189,6 +213,16 @@ bool stage_draw_start(struct shard *s, uint32_t session, uint64_t number, uint32
                       const struct draw_message *messages, unsigned n, uint64_t block);
 unsigned stage_draw_step(struct shard *s);
 void stage_draw_abandon(struct shard *s, uint32_t place);
+
+/* stage_backup_ask: the request decoded in `r`; LEAT_OK: its answer will come, but for backup_end, which has none to
+ * wait for. stage_backup_forget: this session ends. */
+enum leat_status stage_backup_ask(struct shard *s, const struct session *session, const struct request *r,
+                                  uint32_t index, bool first);
+void stage_backup_abandon(struct shard *s, uint32_t place);
+void stage_backup_forget(struct shard *s, uint32_t handle);
+void stage_backup_end(struct shard *s);
+unsigned stage_backup_step(struct shard *s);
+void stage_backup_close(struct shard *s);
 
 unsigned stage_image_run(struct shard *s);
 void stage_image_close(struct shard *s);

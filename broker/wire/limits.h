@@ -14,8 +14,10 @@ enum {
     NAME_MAX_BYTES = 80,       /* a queue's name */
     WINDOW_MIN = 8,            /* request slots of a session */
     WINDOW_MAX = 64,
-    RUNS_MAX = 4,        /* runs of results in the answer to a batch */
-    DATAGRAM_MIN = 1232, /* frames per datagram before hello has told more: IPv6's minimum without headers */
+    BACKUP_PIECE_MAX = 1024 * 1024, /* bytes of one backup_read, */
+    BACKUP_PIECE_UNIT = 4096,       /* a multiple of this, as its offset is */
+    RUNS_MAX = 4,                   /* runs of results in the answer to a batch */
+    DATAGRAM_MIN = 1232,            /* frames per datagram before hello has told more: IPv6's minimum without headers */
 };
 
 #define PROTOCOL_VERSION 1

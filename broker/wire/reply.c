@@ -6,6 +6,9 @@
  * body, each padded */
 #include "reply.h"
 
+#include <string.h>
+
+#include "crc32c.h"
 #include "cursor.h"
 #include "must.h"
 
@@ -202,4 +205,101 @@ bool reply_next_message(const struct frame_op *op, uint32_t *offset, struct repl
     m->body = r.at + round_up(m->attrs_size, 8);
     *offset += reply_message_size(m->attrs_size, m->body_size);
     return true;
+}
+
+uint32_t reply_add_backup(uint8_t *out, const struct reply_backup *b)
+{
+    struct writer w = {out};
+    write_u64(&w, b->id);
+    write_u64(&w, b->cluster);
+    write_u64(&w, b->position);
+    write_u64(&w, b->bytes);
+    write_u32(&w, b->epoch);
+    write_u32(&w, b->files);
+    return (uint32_t)(w.at - out);
+}
+
+uint32_t reply_add_backup_file(uint8_t *out, const struct reply_backup_file *f)
+{
+    struct writer w = {out};
+    size_t size = strlen(f->name);
+    must(size >= 1 && size <= REPLY_FILE_NAME);
+    write_u64(&w, f->bytes);
+    write_u64(&w, f->size);
+    write_u8(&w, (uint8_t)size);
+    memcpy(w.at, f->name, size);
+    w.at += size;
+    write_zeros(&w, (uint32_t)(REPLY_FILE_NAME - size));
+    return (uint32_t)(w.at - out);
+}
+
+uint32_t reply_piece(uint8_t *out, uint64_t number, const struct reply_piece *p)
+{
+    must(p->size % 8 == 0);
+    frame_op_encode(out, OP_BACKUP_READ, LEAT_OK, 0, REPLY_PIECE_HEADER + p->size, number);
+    struct writer w = {out + FRAME_OP_HEADER};
+    write_u64(&w, p->offset);
+    write_u32(&w, p->file);
+    write_u32(&w, p->size);
+    write_u32(&w, crc32c(0, p->bytes, p->size));
+    write_u32(&w, 0);
+    write_padded(&w, p->bytes, p->size);
+    return (uint32_t)(w.at - out);
+}
+
+bool reply_backup_decode(const struct frame_op *op, uint32_t *offset, struct reply_backup *b)
+{
+    if (op->body_size < REPLY_BACKUP_BYTES)
+        return false;
+    struct reader r = {op->body};
+    b->id = read_u64(&r);
+    b->cluster = read_u64(&r);
+    b->position = read_u64(&r);
+    b->bytes = read_u64(&r);
+    b->epoch = read_u32(&r);
+    b->files = read_u32(&r);
+    *offset = REPLY_BACKUP_BYTES;
+    return (op->body_size - REPLY_BACKUP_BYTES) % REPLY_BACKUP_FILE_BYTES == 0 &&
+           (op->body_size - REPLY_BACKUP_BYTES) / REPLY_BACKUP_FILE_BYTES == b->files;
+}
+
+/* A name that is no way out of a directory. */
+static bool file_name_decode(char *out, const uint8_t *in)
+{
+    uint8_t size = in[0];
+    if (size < 1 || size > REPLY_FILE_NAME)
+        return false;
+    for (uint8_t i = 0; i < size; i++) {
+        char c = (char)in[1 + i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c == '-' && i > 0)))
+            return false;
+    }
+    memcpy(out, in + 1, size);
+    out[size] = 0;
+    return true;
+}
+
+bool reply_next_backup_file(const struct frame_op *op, uint32_t *offset, struct reply_backup_file *f)
+{
+    if (*offset >= op->body_size || op->body_size - *offset < REPLY_BACKUP_FILE_BYTES)
+        return false;
+    struct reader r = {op->body + *offset};
+    f->bytes = read_u64(&r);
+    f->size = read_u64(&r);
+    *offset += REPLY_BACKUP_FILE_BYTES;
+    return f->bytes <= f->size && f->bytes % BACKUP_PIECE_UNIT == 0 && file_name_decode(f->name, r.at);
+}
+
+bool reply_piece_decode(const struct frame_op *op, struct reply_piece *p)
+{
+    if (op->body_size < REPLY_PIECE_HEADER)
+        return false;
+    struct reader r = {op->body};
+    p->offset = read_u64(&r);
+    p->file = read_u32(&r);
+    p->size = read_u32(&r);
+    p->crc = read_u32(&r);
+    read_u32(&r);
+    p->bytes = r.at;
+    return p->size == op->body_size - REPLY_PIECE_HEADER;
 }

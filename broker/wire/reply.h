@@ -59,6 +59,27 @@ struct reply_stat {
     uint32_t parked;                                             /* takes that wait */
 };
 
+/* A backup: as begun, and the files that it has. A copy is `bytes` of each, then zeros up to `size`. */
+struct reply_backup {
+    uint64_t id;
+    uint64_t cluster;
+    uint64_t position; /* block: everything up to here is in it */
+    uint64_t bytes;    /* of all files, to be read */
+    uint32_t epoch;
+    uint32_t files;
+};
+enum { REPLY_BACKUP_BYTES = 40, REPLY_BACKUP_FILE_BYTES = 48, REPLY_FILE_NAME = 31, REPLY_PIECE_HEADER = 24 };
+struct reply_backup_file {
+    char name[REPLY_FILE_NAME + 1]; /* 1..REPLY_FILE_NAME of [a-z0-9-] */
+    uint64_t bytes, size;
+};
+struct reply_piece {
+    uint64_t offset;
+    uint32_t file, size;
+    uint32_t crc; /* crc32c of the bytes */
+    const uint8_t *bytes;
+};
+
 /* Encoding: whole operations with their header, sizes returned are multiples of 8. */
 uint32_t reply_status(uint8_t *out, uint8_t op, uint64_t number, enum leat_status status); /* no body */
 uint32_t reply_runs(uint8_t *out, uint8_t op, uint64_t number, const struct reply_run *runs, unsigned n);
@@ -66,6 +87,11 @@ uint32_t reply_hello(uint8_t *out, uint64_t number, const struct reply_hello *he
 uint32_t reply_gap(uint8_t *out, uint64_t expected); /* op ping, status gap, number = the one expected */
 uint32_t reply_stat(uint8_t *out, uint8_t op, uint64_t number,
                     const struct reply_stat *stat); /* queue_create and queue_stat */
+/* The fixed part behind the operation header, which frame_op_encode() writes; for backup_begin the files follow. */
+uint32_t reply_add_backup(uint8_t *out, const struct reply_backup *b);
+uint32_t reply_add_backup_file(uint8_t *out, const struct reply_backup_file *f);
+/* The whole answer to backup_read; `bytes` are copied and their checksum is computed here. */
+uint32_t reply_piece(uint8_t *out, uint64_t number, const struct reply_piece *p);
 enum { REPLY_FIXED_MAX = FRAME_OP_HEADER + 512 };
 
 /* Messages: reply_message_size() bytes each, behind an operation header written by frame_op_encode(). Header fields,
@@ -77,6 +103,11 @@ uint32_t reply_add_message(uint8_t *out, const struct reply_message *m);
 bool reply_next_run(const struct frame_op *op, uint32_t *offset, struct reply_run *run);
 bool reply_next_message(const struct frame_op *op, uint32_t *offset, struct reply_message *m);
 bool reply_next_stat(const struct frame_op *op, uint32_t *offset, struct reply_stat *stat); /* queue_list gives many */
+/* The fixed part; sets *offset for reply_next_backup_file(), which gives b->files of them. False for names that are
+ * none, too. */
+bool reply_backup_decode(const struct frame_op *op, uint32_t *offset, struct reply_backup *b);
+bool reply_next_backup_file(const struct frame_op *op, uint32_t *offset, struct reply_backup_file *f);
+bool reply_piece_decode(const struct frame_op *op, struct reply_piece *p); /* the checksum is the caller's to look at */
 bool reply_hello_decode(const struct frame_op *op, struct reply_hello *hello);
 uint32_t reply_add_stat(uint8_t *out, const struct reply_stat *stat);
 enum { REPLY_STAT_BYTES = 336, REPLY_HELLO_BYTES = 80 };

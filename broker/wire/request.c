@@ -1,6 +1,7 @@
 /* request.c - requests taken apart, with every bound checked, and put together again for the client.
  *
  * Layouts (after the operation header; all little-endian, see PROTOCOL.md):
+ *   backup_read   u64 backup, u64 offset, u32 file, u32 size       backup_end   u64 backup
  *   hello         u16 version_min, u16 version_max, u32 session, u64 secret, u64 oldest, u16 window, u16 0, u32
  * datagram_max queue_create  name, attributes         queue_drop, queue_stat  name        queue_list  name, u16 max, 6
  * x 0 put           queue, then entries      take  queue, u16 max, 6 x 0, u64 wait, u64 lease ack nack extend  queue,
@@ -130,6 +131,19 @@ static enum leat_status decode_queued(struct request *r, struct reader in, const
     return r->entries_size == r->count * (uint32_t)RECEIPT_BYTES ? LEAT_OK : LEAT_BAD_REQUEST;
 }
 
+static enum leat_status decode_backup(struct request *r, struct reader in)
+{
+    struct request_backup *b = &r->backup;
+    b->id = read_u64(&in);
+    if (r->op == OP_BACKUP_END)
+        return LEAT_OK;
+    b->offset = read_u64(&in);
+    b->file = read_u32(&in);
+    b->size = read_u32(&in);
+    bool whole = b->offset % BACKUP_PIECE_UNIT == 0 && b->size % BACKUP_PIECE_UNIT == 0;
+    return whole && b->size > 0 && b->size <= BACKUP_PIECE_MAX ? LEAT_OK : LEAT_BAD_VALUE;
+}
+
 struct bound {
     uint16_t min_body, max_count;
 };
@@ -174,7 +188,11 @@ enum leat_status request_decode(struct request *r, const struct frame_op *op)
         return decode_hello(r, in);
     case OP_PING:
     case OP_BYE:
+    case OP_BACKUP_BEGIN:
         return LEAT_OK;
+    case OP_BACKUP_READ:
+    case OP_BACKUP_END:
+        return decode_backup(r, in);
     case OP_QUEUE_CREATE:
     case OP_QUEUE_DROP:
     case OP_QUEUE_STAT:
@@ -246,6 +264,16 @@ static void encode_hello(struct writer *w, const struct request_hello *h)
     write_u64(w, h->answered);
 }
 
+static void encode_backup(struct writer *w, const struct request *r)
+{
+    write_u64(w, r->backup.id);
+    if (r->op == OP_BACKUP_END)
+        return;
+    write_u64(w, r->backup.offset);
+    write_u32(w, r->backup.file);
+    write_u32(w, r->backup.size);
+}
+
 uint32_t request_encode(uint8_t *out, const struct request *r)
 {
     struct writer w = {out + FRAME_OP_HEADER};
@@ -255,6 +283,11 @@ uint32_t request_encode(uint8_t *out, const struct request *r)
         break;
     case OP_PING:
     case OP_BYE:
+    case OP_BACKUP_BEGIN:
+        break;
+    case OP_BACKUP_READ:
+    case OP_BACKUP_END:
+        encode_backup(&w, r);
         break;
     case OP_QUEUE_CREATE:
     case OP_QUEUE_DROP:

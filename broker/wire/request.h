@@ -42,12 +42,20 @@ struct request_put_entry {
     uint8_t durability; /* enum durability */
 };
 
+struct request_backup {
+    uint64_t id;     /* as backup_begin was answered */
+    uint64_t offset; /* read */
+    uint32_t file;   /* read: its place in the list; lets go of those before it */
+    uint32_t size;   /* read: 1..BACKUP_PIECE_MAX */
+};
+
 struct request {
     uint8_t op;
     uint16_t count; /* entries of a batch, at least 1 for put, ack, nack, extend */
     uint64_t number;
     struct queue_ref queue; /* put take ack nack extend peek */
     struct request_hello hello;
+    struct request_backup backup; /* backup_read, backup_end */
     struct name
         name; /* queue_create, queue_drop, queue_stat; queue_list: names after this one (size 0: from the start) */
     struct queue_attributes attributes;

@@ -193,3 +193,66 @@ TEST(reply, messages_runs_stats_and_hello_come_back)
     assert_true(reply_hello_decode(&op, &h2));
     assert_int_equal(h2.next, 12);
 }
+
+TEST(backup, requests_and_answers_come_back)
+{
+    uint8_t bytes[8192 + 256];
+    struct frame_op op;
+    struct request back,
+        r = {.op = OP_BACKUP_READ, .number = 9, .backup = {.id = 77, .offset = 1ull << 40, .file = 3, .size = 4096}};
+    assert_int_equal(frame_op_decode(&op, bytes, request_encode(bytes, &r)), LEAT_OK);
+    assert_int_equal(request_decode(&back, &op), LEAT_OK);
+    assert_memory_equal(&back.backup, &r.backup, sizeof r.backup);
+    const struct request_backup bad[] = {{77, 512, 3, 4096}, {77, 0, 3, 0}, {77, 0, 3, 100}, {77, 0, 3, 2 << 20}};
+    for (unsigned i = 0; i < 4; i++) {
+        r.backup = bad[i];
+        assert_int_equal(frame_op_decode(&op, bytes, request_encode(bytes, &r)), LEAT_OK);
+        assert_int_equal(request_decode(&back, &op), LEAT_BAD_VALUE);
+    }
+    struct request done = {.op = OP_BACKUP_END, .backup = {.id = 5}};
+    assert_int_equal(frame_op_decode(&op, bytes, request_encode(bytes, &done)), LEAT_OK);
+    assert_int_equal(request_decode(&back, &op), LEAT_OK);
+    assert_int_equal(back.backup.id, 5);
+
+    uint8_t piece[4096];
+    memset(piece, 'x', sizeof piece);
+    struct reply_piece p = {.offset = 8192, .file = 2, .size = sizeof piece, .bytes = piece}, q;
+    assert_int_equal(frame_op_decode(&op, bytes, reply_piece(bytes, 4, &p)), LEAT_OK);
+    assert_true(reply_piece_decode(&op, &q));
+    assert_int_equal(q.offset, 8192);
+    assert_int_equal(q.size, sizeof piece);
+    assert_int_equal(q.crc, crc32c(0, piece, sizeof piece));
+    assert_memory_equal(q.bytes, piece, sizeof piece);
+    op.body_size -= 8;
+    assert_false(reply_piece_decode(&op, &q));
+}
+
+static bool list_with_name(const char *name)
+{
+    uint8_t bytes[256];
+    struct frame_op op;
+    struct reply_backup b = {.id = 1, .cluster = 2, .position = 3, .bytes = 4096, .epoch = 5, .files = 1}, c;
+    struct reply_backup_file f = {.name = "log-00000001", .bytes = 4096, .size = 8192}, g;
+    uint32_t size = FRAME_OP_HEADER, offset;
+    size += reply_add_backup(bytes + size, &b);
+    size += reply_add_backup_file(bytes + size, &f);
+    memset(bytes + size - REPLY_FILE_NAME, 0, REPLY_FILE_NAME);
+    bytes[size - REPLY_FILE_NAME - 1] = (uint8_t)strlen(name);
+    memcpy(bytes + size - REPLY_FILE_NAME, name, strlen(name) < REPLY_FILE_NAME ? strlen(name) : REPLY_FILE_NAME);
+    frame_op_encode(bytes, OP_BACKUP_BEGIN, LEAT_OK, 0, size - FRAME_OP_HEADER, 1);
+    assert_int_equal(frame_op_decode(&op, bytes, size), LEAT_OK);
+    assert_true(reply_backup_decode(&op, &offset, &c));
+    assert_int_equal(c.position, 3);
+    return reply_next_backup_file(&op, &offset, &g) && strcmp(g.name, name) == 0 &&
+           !reply_next_backup_file(&op, &offset, &g);
+}
+
+TEST(backup, a_name_that_leads_out_of_a_directory_is_none)
+{
+    assert_true(list_with_name("log-00000001"));
+    assert_true(list_with_name("manifest"));
+    static const char *const bad[] = {"",   "..", ".",   "/etc/passwd", "a/b",
+                                      "-x", "A",  "a.b", "a b",         "0123456789012345678901234567890123"};
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(list_with_name(bad[i]));
+}
