@@ -170,7 +170,7 @@ FUZZ_OBJS := $(call objs,tests/fuzz/target.c tests/lib/twin.c) $(B)/libleat-core
 $(B)/tests/lib/%.o: override SAN := $(subst $(comma)fuzzer-no-link,,$(SAN))
 SCRIPT_OBJS := $(B)/tests/fuzz/script.o $(call objs,$(call srcs,client))
 $(B)/fuzz_client: $(SCRIPT_OBJS)
-$(B)/seeds: $(SCRIPT_OBJS) $(B)/tests/lib/fake_broker.o
+$(B)/seeds: $(SCRIPT_OBJS) $(B)/tests/lib/fake_broker.o $(B)/tests/lib/fake_backup.o
 $(B)/fuzz_journal: $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o
 $(filter $(B)/fuzz_%,$(FUZZ_BINS)): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_OBJS)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CORE_LIBS)

@@ -37,6 +37,8 @@ struct one {
     struct leat_message *messages;
     size_t count;
     char *id;
+    blocking_look *look;
+    void *user;
 };
 
 static void one_done(struct leat *l, struct leat_result *r, void *user)
@@ -47,6 +49,8 @@ static void one_done(struct leat *l, struct leat_result *r, void *user)
     one->status = r->core.status;
     if (one->take_over && one->status == LEAT_OK)
         one->status = one->take_over(r, one);
+    if (one->look && one->status == LEAT_OK)
+        one->status = one->look(&r->core, one->user);
 }
 
 /* Until there is room for one more call: pipelined ones may be under way. */
@@ -101,6 +105,12 @@ static enum leat_status call(struct leat *l, const struct client_op *op, struct 
         if (!blocking_may_ask_again(l, status) || !blocking_pause(l, tries, deadline))
             return status;
     }
+}
+
+enum leat_status blocking_ask(struct leat *l, const struct client_op *op, blocking_look *look, void *user)
+{
+    struct one one = {.look = look, .user = user};
+    return call(l, op, &one, NULL);
 }
 
 /* --- queues --- */

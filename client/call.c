@@ -40,6 +40,11 @@ bool call_is_batch(uint8_t op)
     return op == OP_PUT || op == OP_ACK || op == OP_NACK || op == OP_EXTEND;
 }
 
+static bool is_backup(uint8_t op)
+{
+    return op == OP_BACKUP_BEGIN || op == OP_BACKUP_READ || op == OP_BACKUP_END;
+}
+
 static bool is_for_messages(uint8_t op)
 {
     return call_is_batch(op) || op == OP_TAKE || op == OP_PEEK;
@@ -63,7 +68,9 @@ static enum leat_status check_name(const struct client_op *op)
     const struct name *name = &op->request.name;
     const struct name *dead = &op->request.attributes.dead_letter;
     if (name->size == 0)
-        return is_for_messages(op->request.op) || op->request.op == OP_QUEUE_LIST ? LEAT_OK : LEAT_BAD_NAME;
+        return is_for_messages(op->request.op) || is_backup(op->request.op) || op->request.op == OP_QUEUE_LIST
+                   ? LEAT_OK
+                   : LEAT_BAD_NAME;
     if (op->request.op == OP_QUEUE_CREATE && dead->size && !name_valid(dead->text, dead->size))
         return LEAT_BAD_NAME;
     return name_valid(name->text, name->size) ? LEAT_OK : LEAT_BAD_NAME;
@@ -195,12 +202,39 @@ void call_refuse(struct call *call, enum leat_status status)
     call->reply_size = call->reply_count = 0;
 }
 
+/* The list of files, a piece with its checksum looked at, or nothing. */
+static bool read_backup(struct call *call, const struct frame_op *op)
+{
+    struct reply_backup b;
+    struct reply_backup_file f;
+    struct reply_piece p;
+    uint32_t offset, n = 0;
+    call->status = op->status;
+    call->reply_count = 0;
+    if (op->status != LEAT_OK || call->op == OP_BACKUP_END)
+        return op->body_size == 0;
+    if (call->op == OP_BACKUP_READ) {
+        if (!reply_piece_decode(op, &p))
+            return false;
+        if (crc32c(0, p.bytes, p.size) != p.crc)
+            call->status = LEAT_BAD_CHECKSUM;
+        return true;
+    }
+    if (!reply_backup_decode(op, &offset, &b))
+        return false;
+    while (reply_next_backup_file(op, &offset, &f))
+        n++;
+    return n == b.files;
+}
+
 /* Messages with their bodies checked, or stats: whether they fill the answer exactly. */
 bool call_read_answer(struct call *call)
 {
     struct frame_op op;
     if (frame_op_decode(&op, call->reply.bytes, call->reply_size) != LEAT_OK)
         return false;
+    if (is_backup(call->op))
+        return read_backup(call, &op);
     uint32_t offset = 0;
     unsigned n = 0;
     struct reply_message m;

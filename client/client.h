@@ -87,10 +87,10 @@ size_t client_output(struct client *c, uint8_t *out, size_t max, struct instant 
 void client_tick(struct client *c, struct instant now);
 struct instant client_next_due(const struct client *c);
 
-/* What to ask. `request` holds op and the fixed part: queue, max, wait, time, name, attributes; its number, count and
- * entries are ignored. With a queue operation on messages (put take ack nack extend peek), a `request.name` stands for
- * the queue: the core finds its number (and keeps it), and once more when the queue has been made anew meanwhile;
- * without a name, `request.queue` is used as it is. body_crc of puts is computed here. */
+/* What to ask. `request` holds op and the fixed part: queue, max, wait, time, name, attributes, backup; its number,
+ * count and entries are ignored. With a queue operation on messages (put take ack nack extend peek), a `request.name`
+ * stands for the queue: the core finds its number (and keeps it), and once more when the queue has been made anew
+ * meanwhile; without a name, `request.queue` is used as it is. body_crc of puts is computed here. */
 struct client_op {
     struct request request;
     uint16_t count;                           /* put, ack, nack, extend: entries, 1..BATCH_MAX */
@@ -115,8 +115,9 @@ struct client_result {
     /* put, ack, nack, extend: runs that cover all entries. */
     const struct reply_run *runs;
     unsigned runs_count;
-    /* take, peek: walk with reply_next_message(); queue_create, queue_stat, queue_list: with reply_next_stat(). Every
-     * body has its checksum checked: LEAT_BAD_CHECKSUM as status if one does not match. */
+    /* take, peek: walk with reply_next_message(); queue_create, queue_stat, queue_list: with reply_next_stat();
+     * backup_begin, backup_read: reply_backup_decode(), reply_piece_decode(), which cannot fail any more. Every body
+     * and piece has its checksum checked: LEAT_BAD_CHECKSUM as status if one does not match. */
     struct frame_op reply;
 };
 

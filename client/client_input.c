@@ -253,7 +253,7 @@ static enum leat_status operation(struct client *c, const struct frame *f, const
     return answered(c, op, now, false);
 }
 
-/* Only answers with messages or stats can be larger than a frame. */
+/* Only answers with messages, stats, or a part of a backup can be larger than a frame. */
 static enum leat_status piece_of_answer(struct client *c, const struct frame *f, struct instant now)
 {
     struct frame_fragment piece;

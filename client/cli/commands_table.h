@@ -45,5 +45,12 @@ COMMAND(cmd_work, "work", "QUEUE -- COMMAND...", 1, 1, O(JOBS) | O(BATCH) | O(LE
         "more,\n"
         "finishes what runs; a second one ends the commands too. A broker that goes away is waited for.\n"
         "Defaults: -j 1 --batch 1 --lease 30s --nack-delay 1s.")
+COMMAND(cmd_backup, "backup", "DIR", 1, 1, O(RATE) | O(JSON),
+        "copy the data of the running broker into a directory here",
+        "DIR is made, or must be empty. It gets a data directory as of one moment: everything acknowledged before, and "
+        "nothing half.\n"
+        "The broker goes on working. To restore, start leatd on a copy of DIR: cp -r DIR DATA && leatd --data DATA. "
+        "Half a\n"
+        "backup is refused by leatd; one that fails is removed. One backup at a time: else `backup_busy`.")
 COMMAND(cmd_top, "top", "", 0, 0, O(INTERVAL) | O(JSON), "watch queues",
         "A live table: depth, rates per second, age of the oldest. One look when standard output is no terminal.")

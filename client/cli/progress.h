@@ -9,12 +9,13 @@
 
 struct progress {
     bool shown;
-    uint64_t total; /* bytes; 0: unknown */
+    const char *things; /* "messages" */
+    uint64_t total;     /* bytes; 0: unknown */
     uint64_t started_ms, drawn_ms;
 };
 
-/* `total`: bytes to come, 0 if nobody knows. */
-void progress_open(struct progress *p, uint64_t total);
+/* `things`: what is counted, as people call it; `total`: bytes to come, 0 if nobody knows. */
+void progress_open(struct progress *p, const char *things, uint64_t total);
 /* Draws, at most ten times a second. */
 void progress_update(struct progress *p, uint64_t things, uint64_t bytes);
 /* The last state, on a line that stays. */

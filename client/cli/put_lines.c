@@ -227,7 +227,7 @@ static uint64_t bytes_to_come(int fd)
 static void run(struct put *p)
 {
     struct progress bar;
-    progress_open(&bar, bytes_to_come(STDIN_FILENO));
+    progress_open(&bar, "messages", bytes_to_come(STDIN_FILENO));
     p->progress_ms = now_ms();
     while (!all_done(p)) {
         if (send_what_is_there(p))

@@ -20,6 +20,8 @@ int report_code(enum leat_status status)
         return EXIT_DATA;
     case LEAT_UNREACHABLE:
         return EXIT_UNREACHABLE;
+    case LEAT_LOCAL_FILE:
+        return EXIT_IO;
     case LEAT_TIMED_OUT:
     case LEAT_UNKNOWN_OUTCOME:
         return EXIT_LATER;

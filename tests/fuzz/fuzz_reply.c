@@ -80,6 +80,26 @@ static void check_messages(const struct frame_op *op)
     }
 }
 
+static void check_backup(const struct frame_op *op)
+{
+    struct reply_backup b;
+    struct reply_backup_file f;
+    struct reply_piece p;
+    uint32_t offset, before;
+    uint8_t out[REPLY_BACKUP_FILE_BYTES];
+    if (reply_backup_decode(op, &offset, &b)) {
+        must(reply_add_backup(out, &b) == REPLY_BACKUP_BYTES && memcmp(op->body, out, REPLY_BACKUP_BYTES) == 0);
+        for (before = offset; reply_next_backup_file(op, &offset, &f); before = offset) {
+            must(offset <= op->body_size && offset - before == REPLY_BACKUP_FILE_BYTES);
+            must(f.name[0] != 0 && !strchr(f.name, '/') && !strchr(f.name, '.'));
+            must(reply_add_backup_file(out, &f) == REPLY_BACKUP_FILE_BYTES);
+            must(memcmp(op->body + before, out, 16 + 1 + strlen(f.name)) == 0);
+        }
+    }
+    if (reply_piece_decode(op, &p))
+        must(p.bytes >= op->body && p.bytes + p.size == op->body + op->body_size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = target_copy(data, size);
@@ -95,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             check_stats(&op);
             check_runs(&op);
             check_messages(&op);
+            check_backup(&op);
             target_free(exact);
         }
     target_free(copy);

@@ -49,6 +49,7 @@ static struct request request_of(uint8_t op)
     struct request r = {.op = op, .number = 1, .queue = {1, 2}, .max = 10, .wait = duration_s(20)};
     r.hello = (struct request_hello){.version_min = 1, .version_max = 1, .oldest = 1, .window = WINDOW_MAX};
     r.hello.datagram_max = DATAGRAM_MIN;
+    r.backup = (struct request_backup){.id = 1, .offset = 8192, .file = 2, .size = 4096};
     r.attributes = (struct queue_attributes){.lease = duration_s(30), .max_attempts = 5, .durability = CLASS_DISK};
     must(name_set(&r.name, "jobs", 4) && name_set(&r.attributes.dead_letter, "dead", 4));
     return r;
@@ -162,6 +163,23 @@ static void replies(void)
     }
     frame_op_encode(at, OP_TAKE, LEAT_OK, 2, size - FRAME_OP_HEADER, 6);
     save_reply("messages", size);
+}
+
+static void backup_replies(void)
+{
+    uint8_t *at = out + FRAME_HEADER;
+    static const uint8_t bytes[64] = "leat blk";
+    struct reply_piece piece = {.offset = 8192, .file = 2, .size = sizeof bytes, .bytes = bytes};
+    struct reply_backup backup = {.id = 1, .cluster = 2, .position = 3, .bytes = 8192, .epoch = 1, .files = 2};
+    struct reply_backup_file files[2] = {{.name = "log-00000001", .bytes = 4096, .size = 65536},
+                                         {.name = "manifest", .bytes = 4096, .size = 4096}};
+    save_reply("piece", reply_piece(at, 7, &piece));
+    uint32_t size = FRAME_OP_HEADER;
+    size += reply_add_backup(at + size, &backup);
+    for (unsigned i = 0; i < 2; i++)
+        size += reply_add_backup_file(at + size, &files[i]);
+    frame_op_encode(at, OP_BACKUP_BEGIN, LEAT_OK, 0, size - FRAME_OP_HEADER, 8);
+    save_reply("backup", size);
 }
 
 static struct fact fact_of(uint8_t kind)
@@ -353,6 +371,7 @@ int main(int argc, char **argv)
     directory = argv[1];
     requests();
     replies();
+    backup_replies();
     facts();
     segments();
     manifests();

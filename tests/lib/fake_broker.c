@@ -257,6 +257,8 @@ static void queue_operation(struct fake_broker *b, struct session *s, const stru
     struct reply_stat stat;
     if (b->refuse != LEAT_OK) {
         q = NULL;
+    } else if (fake_backup_asked(r->op)) {
+        size = fake_backup_answer(b->lie, r, out);
     } else if (r->op == OP_QUEUE_CREATE) {
         char name[NAME_MAX_BYTES + 1] = "";
         memcpy(name, r->name.text, r->name.size);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fake_backup.h"
 #include "reply.h"
 #include "request.h"
 #include "session.h"
@@ -38,6 +39,7 @@ struct fake_broker {
     enum leat_status refuse_hello; /* LEAT_OK: do not */
     enum leat_status refuse;       /* every other request */
     unsigned refuse_next;          /* so many requests, as overloaded */
+    enum fake_lie lie;             /* about its backup */
     bool mute;                     /* executes, answers nothing */
 
     /* what happened */

@@ -157,6 +157,13 @@ void fake_server_refuse(struct fake_server *s, unsigned requests)
     pthread_mutex_unlock(&s->lock);
 }
 
+void fake_server_lie(struct fake_server *s, int lie)
+{
+    pthread_mutex_lock(&s->lock);
+    s->broker.lie = (enum fake_lie)lie;
+    pthread_mutex_unlock(&s->lock);
+}
+
 void fake_server_mute(struct fake_server *s, bool mute)
 {
     pthread_mutex_lock(&s->lock);

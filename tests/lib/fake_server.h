@@ -17,6 +17,8 @@ const char *fake_server_address(const struct fake_server *s); /* "127.0.0.1:PORT
 void fake_server_hang_up_after(struct fake_server *s, int frames);
 /* The next requests are refused as overloaded. */
 void fake_server_refuse(struct fake_server *s, unsigned requests);
+/* What it says about its backup: enum fake_lie (fake_backup.h). */
+void fake_server_lie(struct fake_server *s, int lie);
 /* Executes, and says nothing. */
 void fake_server_mute(struct fake_server *s, bool mute);
 
