@@ -66,6 +66,8 @@ bool actor_work(struct actor *a);
 /* actor_take: asks for up to `max` messages of this queue of the history. */
 bool actor_take(struct actor *a, uint32_t queue, uint16_t max);
 uint64_t actor_work_due(const struct actor *a);
+/* actor_ask: submits, and remembers the call; false when the core did not take it. */
+bool actor_ask(struct actor *a, const struct client_op *op, const struct call *c);
 void actor_work_result(struct actor *a, const struct client_result *r);
 
 #endif

@@ -50,16 +50,22 @@ static void name_queue(const struct actor *a, struct request *r, uint32_t queue)
         r->queue = q->ref;
 }
 
-/* Submits; false when the core did not take the call. */
-static bool ask(struct actor *a, const struct client_op *op, const struct call *c)
+static bool is_backup(uint8_t op)
+{
+    return op == OP_BACKUP_BEGIN || op == OP_BACKUP_READ || op == OP_BACKUP_END;
+}
+
+bool actor_ask(struct actor *a, const struct client_op *op, const struct call *c)
 {
     uint32_t slot = free_call(a);
     must(slot < ACTOR_CALLS);
     enum leat_status status = client_submit(a->client, op, slot);
-    const char *name = c->op >= OP_PUT ? a->w->history.queues[c->queue].name.text : op->request.name.text;
+    bool backup = is_backup(c->op);
+    const char *name = backup ? "" : c->op >= OP_PUT ? a->w->history.queues[c->queue].name.text : op->request.name.text;
     world_trace(a->w, "c%u %s %s x%u%s%s", a->number, frame_op_name(c->op), name, c->count,
                 status == LEAT_OK ? "" : ": ", status == LEAT_OK ? "" : status_name(status));
-    a->w->operations += c->count ? c->count : 1;
+    if (!backup) /* faults come with the work, not with the copying */
+        a->w->operations += c->count ? c->count : 1;
     if (status != LEAT_OK)
         return false;
     a->call[slot] = *c;
@@ -139,7 +145,7 @@ static bool ask_put(struct actor *a)
     for (; op.count < want && used < most; op.count++)
         add_put(a, queue, &entries[op.count], &used);
     c.count = op.count;
-    if (ask(a, &op, &c))
+    if (actor_ask(a, &op, &c))
         return true;
     for (uint16_t i = 0; i < c.count; i++)
         history_put_done(&a->w->history, c.first + i, OUTCOME_FAIL, LEAT_OVERLOADED, NULL, world_stamp(a->w));
@@ -178,15 +184,15 @@ static bool ask_take(struct actor *a)
         op.request.time = duration_us(PICK(&a->prng, 1000, 3000, 20000, 500000, 30000000, 43200000000));
     struct call c = {.op = OP_TAKE, .queue = queue, .first = a->w->operations, .asked = world_stamp(a->w)};
     c.length = op.request.time.ns ? op.request.time : a->w->history.queues[queue].attributes.lease;
-    return ask(a, &op, &c);
+    return actor_ask(a, &op, &c);
 }
 
 bool actor_take(struct actor *a, uint32_t queue, uint16_t max)
 {
     struct client_op op = {.request = {.op = OP_TAKE, .max = max, .time = duration_s(30)}};
     op.request.queue = a->w->history.queues[queue].ref;
-    return ask(a, &op,
-               &(struct call){.op = OP_TAKE, .queue = queue, .asked = world_stamp(a->w), .length = duration_s(30)});
+    return actor_ask(
+        a, &op, &(struct call){.op = OP_TAKE, .queue = queue, .asked = world_stamp(a->w), .length = duration_s(30)});
 }
 
 /* Which put these bytes are of, or HISTORY_NONE. */
@@ -308,7 +314,7 @@ static bool ask_finish(struct actor *a)
         return false;
     name_queue(a, &op.request, c.queue);
     c.count = op.count;
-    if (!ask(a, &op, &c))
+    if (!actor_ask(a, &op, &c))
         for (uint16_t i = 0; i < c.count; i++)
             history_finish_done(h, c.first + i, OUTCOME_FAIL, LEAT_OVERLOADED, world_stamp(a->w));
     return true;
@@ -343,7 +349,7 @@ static bool ask_look(struct actor *a)
         name_queue(a, &op.request, queue);
     else if (op.request.op == OP_QUEUE_STAT)
         op.request.name = a->w->history.queues[queue].name;
-    return ask(a, &op, &c);
+    return actor_ask(a, &op, &c);
 }
 
 static void look_result(struct actor *a, const struct call *c, const struct client_result *r)
@@ -376,7 +382,7 @@ static bool ask_create(struct actor *a)
         struct client_op op = {.request = {.op = OP_QUEUE_CREATE}};
         op.request.name = w->draw.queue[i].name;
         op.request.attributes = w->draw.queue[i].attributes;
-        q->asked = ask(a, &op, &(struct call){.op = OP_QUEUE_CREATE, .queue = i, .asked = world_stamp(w)});
+        q->asked = actor_ask(a, &op, &(struct call){.op = OP_QUEUE_CREATE, .queue = i, .asked = world_stamp(w)});
         return true;
     }
     return false;
@@ -393,7 +399,7 @@ static bool ask_drop(struct actor *a)
     op.request.name = w->draw.queue[i].name;
     history_drop(&w->history, q->number);
     q->asked =
-        ask(a, &op, &(struct call){.op = OP_QUEUE_DROP, .queue = i, .first = q->number, .asked = world_stamp(w)});
+        actor_ask(a, &op, &(struct call){.op = OP_QUEUE_DROP, .queue = i, .first = q->number, .asked = world_stamp(w)});
     return true;
 }
 
@@ -439,6 +445,8 @@ bool actor_work(struct actor *a)
         return true;
     if (a->number == DRAIN_LINK)
         return drain_work(&a->w->drain);
+    if (a->number == COPY_LINK)
+        return copyist_work(&a->w->copyist);
     if (a->quiet || a->w->now < a->think_until || a->w->history.failed)
         return false;
     if (a->number == ACTOR_ADMIN && ask_create(a))
@@ -454,7 +462,7 @@ uint64_t actor_work_due(const struct actor *a)
 {
     if (client_room(a->client) == 0)
         return UINT64_MAX;
-    bool waits = a->quiet || (a->number == DRAIN_LINK && client_pending(a->client) > 0);
+    bool waits = a->quiet || ((a->number == DRAIN_LINK || a->number == COPY_LINK) && client_pending(a->client) > 0);
     uint64_t due = waits ? UINT64_MAX : a->think_until;
     for (uint32_t i = 0; i < a->held_count; i++)
         due = a->held[i].act_at < due ? a->held[i].act_at : due;
@@ -480,6 +488,10 @@ void actor_work_result(struct actor *a, const struct client_result *r)
     case OP_QUEUE_CREATE:
     case OP_QUEUE_DROP:
         return queue_result(a, c, r);
+    case OP_BACKUP_BEGIN:
+    case OP_BACKUP_READ:
+    case OP_BACKUP_END:
+        return copyist_result(&a->w->copyist, c, r);
     default:
         return finish_result(a, c, r);
     }

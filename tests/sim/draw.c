@@ -118,6 +118,17 @@ static void draw_actors(struct draw *d, struct prng *p)
         draw_actor(d, &d->actor[i], p, i < 2 ? i : (unsigned)prng_below(p, 3));
 }
 
+static void draw_copyist(struct draw *d, struct prng *p)
+{
+    d->copies = prng_chance(p, 30);
+    d->copyist = (struct draw_actor){.window = WINDOW_MIN, .link = (uint8_t)PICK(p, LINK_STREAM, LINK_UDP, LINK_LOCAL)};
+    d->copyist.think_us = (uint32_t)PICK(p, 1000, 100000, 3000000);
+    if (d->datagram_max > FRAME_MAX)
+        d->copyist.link = LINK_STREAM;
+    uint32_t large = (uint32_t)PICK(p, 16384, 65536, 1048576), small = (uint32_t)PICK(p, 4096, 16384);
+    d->copy_piece = d->copyist.link == LINK_UDP ? small : large;
+}
+
 static void draw_faults_of(struct draw *d, struct prng *p, uint32_t allowed, uint32_t forced)
 {
     static const uint8_t percents[FAULTS] = {
@@ -156,6 +167,8 @@ void draw_seed(struct draw *d, uint64_t seed, uint32_t operations, uint32_t allo
     draw_queues(d, &p);
     p = prng_seed(seed, STREAM_DRAW_ACTORS);
     draw_actors(d, &p);
+    p = prng_seed(seed, STREAM_DRAW_COPYIST);
+    draw_copyist(d, &p);
     p = prng_seed(seed, STREAM_DRAW_FAULTS);
     d->operations = (uint32_t)between(&p, 2000, 2200);
     d->operations = operations ? operations : d->operations;

@@ -29,6 +29,7 @@ enum stream {
     STREAM_BROKER,
     STREAM_FAULTS,
     STREAM_ACTOR, /* + its number */
+    STREAM_DRAW_COPYIST = 100,
 };
 
 enum { DRAW_ACTORS_MAX = 8, DRAW_QUEUES_MAX = 16, DRAW_CRASHES_MAX = 6 };
@@ -66,6 +67,9 @@ struct draw {
     bool by_name; /* clients name queues and let the core find the number */
     struct draw_actor actor[DRAW_ACTORS_MAX];
     unsigned actors;
+    bool copies; /* backups are taken */
+    struct draw_actor copyist;
+    uint32_t copy_piece;            /* bytes of a read */
     uint32_t step_ns;               /* one iteration of the broker */
     uint32_t net_us, net_jitter_us; /* one way */
     uint32_t datagram_max;

@@ -4,7 +4,7 @@
 B=${B:-build}
 SEEDS=${SEEDS:-2000}
 bugs=("$@")
-[ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 24 28 29 33 35 50)
+[ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 24 28 29 33 35 50 60 61)
 passed=0 failed=0
 mkdir -p "$B/bugs"
 unset MAKEFLAGS MAKEOVERRIDES MFLAGS

@@ -89,6 +89,8 @@ static void begin(struct world *w, const struct world_options *o)
         actor_open(&w->actor[i], w, i, &w->draw.actor[i]);
         agenda_add(&w->agenda, w->now + i, ENTRY_ACTOR, i, 0, NULL);
     }
+    if (w->draw.copies)
+        copyist_open(&w->copyist, w);
 }
 
 static void end(struct world *w)
@@ -100,13 +102,14 @@ static void end(struct world *w)
     for (unsigned i = 0; i < w->draw.actors; i++)
         actor_close(&w->actor[i]);
     drain_close(&w->drain);
+    copyist_close(&w->copyist);
     broker_close(&w->broker);
     net_close(&w->net);
 }
 
 static struct actor *actor_of(struct world *w, uint32_t number)
 {
-    return number == DRAIN_LINK ? &w->drain.actor : &w->actor[number];
+    return number == DRAIN_LINK ? &w->drain.actor : number == COPY_LINK ? &w->copyist.actor : &w->actor[number];
 }
 
 static void read_packets(struct world *w, uint32_t link, struct packet *p)
@@ -183,26 +186,29 @@ static void heal(struct world *w)
     }
 }
 
+/* False: it has yet to. `may_go`: it has no work of its own left. */
+static bool said_goodbye(struct world *w, struct actor *a, bool may_go)
+{
+    if (!a->client)
+        return a->born == UINT64_MAX;
+    if (client_finished(a->client)) {
+        net_hang_up(&w->net, a->number);
+        actor_close(a);
+        return true;
+    }
+    if (!a->leaving && may_go && actor_idle(a) && client_ready(a->client)) {
+        a->leaving = true;
+        client_bye(a->client);
+        agenda_add(&w->agenda, w->now, ENTRY_ACTOR, a->number, 0, NULL);
+    }
+    return false;
+}
+
 static bool all_said_goodbye(struct world *w)
 {
-    unsigned left = 0;
-    for (unsigned i = 0; i < w->draw.actors; i++) {
-        struct actor *a = &w->actor[i];
-        left += !a->client && a->born != UINT64_MAX;
-        if (!a->client)
-            continue;
-        if (client_finished(a->client)) {
-            net_hang_up(&w->net, i);
-            actor_close(a);
-            continue;
-        }
-        left++;
-        if (!a->leaving && actor_idle(a) && client_ready(a->client)) {
-            a->leaving = true;
-            client_bye(a->client);
-            agenda_add(&w->agenda, w->now, ENTRY_ACTOR, i, 0, NULL);
-        }
-    }
+    unsigned left = w->draw.copies && !said_goodbye(w, &w->copyist.actor, copyist_over(&w->copyist));
+    for (unsigned i = 0; i < w->draw.actors; i++)
+        left += !said_goodbye(w, &w->actor[i], true);
     return left == 0;
 }
 
@@ -220,6 +226,9 @@ static void late(struct world *w)
             return history_fail(&w->history, "L5: c%u does not get away: %u calls, %u messages in its hands, %s", i,
                                 client_pending(w->actor[i].client), w->actor[i].held_count,
                                 client_ready(w->actor[i].client) ? "connected" : "not connected");
+    if (w->draw.copies && w->copyist.actor.client)
+        return history_fail(&w->history, "L5: the backup does not end: file %u of %u, %u whole, %u lost",
+                            w->copyist.file, w->copyist.backup.files, w->copyist.whole, w->copyist.lost);
     history_fail(&w->history, "L5: draining does not end");
 }
 

@@ -12,6 +12,7 @@
 #include "actor.h"
 #include "agenda.h"
 #include "broker.h"
+#include "copyist.h"
 #include "drain.h"
 #include "draw.h"
 #include "history.h"
@@ -38,6 +39,7 @@ struct world {
     struct history history;
     struct actor actor[DRAW_ACTORS_MAX];
     struct drain drain;
+    struct copyist copyist;
     struct strike strike;
     struct known_queue queue[DRAW_QUEUES_MAX];
     enum phase phase;

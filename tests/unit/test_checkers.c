@@ -2,6 +2,7 @@
  * it. */
 #include "check.h"
 #include "check_broker.h"
+#include "check_copied.h"
 #include "test.h"
 
 #include "must.h"
@@ -490,4 +491,40 @@ TEST(checkers, dropped_rejects_messages_of_a_queue_that_is_gone)
     at(&t, 200);
     lease(&t, 2);
     end(&t, "I16");
+}
+
+/* Puts of blocks 5, 6, 7 and 8 at 0, 10, 20 and 60 ms; 6 is acked at 30 ms. A backup is asked for at 50 ms, and its
+ * position is block 7. `blocks`: what a broker finds on the copy. */
+static void copied(const char *violation, unsigned n, const uint64_t *blocks)
+{
+    struct tale t;
+    struct copied want;
+    struct lsn found[8];
+    begin(&t);
+    put(&t, 5);
+    at(&t, 10);
+    uint32_t acked = put(&t, 6);
+    at(&t, 20);
+    put(&t, 7);
+    uint32_t l = give(&t, &(struct given){6, t.queue, acked, 1, 1, 1, 0});
+    at(&t, 30);
+    finish(&t, OP_ACK, l, 0, OUTCOME_OK);
+    struct stamp asked = at(&t, 50);
+    at(&t, 60);
+    put(&t, 8);
+    check_copied_want(&want, &t.h, asked, 7);
+    for (unsigned i = 0; i < n; i++)
+        found[i] = id_of(blocks[i]).lsn;
+    check_copied_found(&t.h, &want, found, n);
+    check_copied_free(&want);
+    end(&t, violation);
+}
+
+TEST(checkers, copied_wants_what_was_acknowledged_before_and_nothing_that_was_acked)
+{
+    copied(NULL, 2, (const uint64_t[]){7, 5});
+    copied("S2", 1, (const uint64_t[]){7});       /* one is missing */
+    copied("S2", 0, NULL);                        /* all are */
+    copied("I9", 3, (const uint64_t[]){5, 6, 7}); /* the acked one is back */
+    copied("S2", 3, (const uint64_t[]){5, 7, 8}); /* from behind the position */
 }
