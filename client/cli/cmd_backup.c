@@ -14,6 +14,7 @@
 #include "words.h"
 
 enum { PATIENCE_S = 60, RATE_LEAST = 64 * 1024 /* slower than that, the broker would lose patience */ };
+#define RATE_USUAL (64ull << 20) /* bytes a second that a broker at work hardly feels */
 
 static volatile sig_atomic_t told_to_stop;
 
@@ -39,13 +40,13 @@ static uint64_t now_ns(void)
 
 struct pace {
     struct progress bar;
-    uint64_t started_ns, rate; /* rate: bytes a second; 0: as fast as it goes */
+    uint64_t started_ns, rate; /* rate: bytes a second */
 };
 
 /* Sleeps until so many bytes may have come. */
 static void keep_pace(const struct pace *p, uint64_t bytes)
 {
-    uint64_t due = p->rate ? (uint64_t)((double)bytes / (double)p->rate * 1e9) : 0, passed = now_ns() - p->started_ns;
+    uint64_t due = (uint64_t)((double)bytes / (double)p->rate * 1e9), passed = now_ns() - p->started_ns;
     if (due <= passed)
         return;
     struct timespec t = {.tv_sec = (time_t)((due - passed) / 1000000000),
@@ -86,8 +87,8 @@ static void print_text(const char *directory, const struct leat_backup_state *s,
 int cmd_backup(const struct arguments *a)
 {
     int code;
-    struct pace p = {.rate = a->number[OPTION_RATE]};
-    if (arguments_given(a, OPTION_RATE) && p.rate < RATE_LEAST)
+    struct pace p = {.rate = arguments_number(a, OPTION_RATE, RATE_USUAL)};
+    if (p.rate < RATE_LEAST)
         return report_usage("--rate %" PRIu64 ": at least 64k bytes a second", p.rate);
     struct leat *l = main_connect(a, PATIENCE_S * LEAT_SECOND, false, &code);
     if (!l)

@@ -34,7 +34,7 @@ is "a backup is taken" "$B/leat" backup "$T/copy" --json >"$T/summary"
 is "it is summed up" grep -q '"bytes": [0-9]\{8\}' "$T/summary"
 for i in 1 2 3; do "$B/leat" backup "$T/more$i" >/dev/null || break; done
 is "others follow" [ -e "$T/more3/manifest" ]
-is "one over shared memory, too" "$B/leat" -s "vhost://$T/leat.sock" backup "$T/local" --rate 64m >"$T/out"
+is "one over shared memory, too" "$B/leat" -s "vhost://$T/leat.sock" backup "$T/local" --rate 1g >"$T/out"
 is "the clients were served meanwhile" until_lines "$T/clients" $(($(wc -l <"$T/clients") + 50))
 is "checkpoints went on" [ "$(metric leat_checkpoints_total)" -gt "$before" ]
 is "the metrics know of it" [ "$(metric leat_backups_total)" = 5 ]
