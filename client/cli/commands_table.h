@@ -49,9 +49,10 @@ COMMAND(cmd_backup, "backup", "DIR", 1, 1, O(RATE) | O(JSON),
         "copy the data of the running broker into a directory here",
         "DIR is made, or must be empty. It gets a data directory as of one moment: everything acknowledged before, and "
         "nothing half.\n"
-        "The broker goes on working, and hardly feels it at the usual --rate 64m. To restore, start leatd on a copy of DIR:\n"
-        "cp -r DIR DATA && leatd --data DATA. Half a backup is refused by leatd; one that fails is removed. One backup at "
-        "a time:\n"
+        "The broker goes on working, and hardly feels it at the usual --rate 64m. To restore, start leatd on a copy of "
+        "DIR:\n"
+        "cp -r DIR DATA && leatd --data DATA. Half a backup is refused by leatd; one that fails is removed. One backup "
+        "at a time:\n"
         "else `backup_busy`.")
 COMMAND(cmd_top, "top", "", 0, 0, O(INTERVAL) | O(JSON), "watch queues",
         "A live table: depth, rates per second, age of the oldest. One look when standard output is no terminal.")
