@@ -75,8 +75,11 @@ static unsigned answer_letters(struct loop *l)
     if (!letter)
         return 0;
     struct port_counters *p = letter->ports;
-    *p = (struct port_counters){
-        .has_tcp = b->tcp != NULL, .has_local = b->local != NULL, .ring = ring_counters(b->ring), .sleeps = l->sleeps};
+    *p = (struct port_counters){.has_tcp = b->tcp != NULL,
+                                .has_local = b->local != NULL,
+                                .ring = ring_counters(b->ring),
+                                .disk = disk_facts(b->disk),
+                                .sleeps = l->sleeps};
     if (b->tcp)
         p->tcp = tcp_uring_counters(b->tcp);
     if (b->local)

@@ -129,13 +129,10 @@ static bool disk_share(struct disk *d, uint64_t segment_bytes, uint64_t *share)
 
 static void say_disk(const struct broker *b)
 {
-    struct disk_facts f = disk_facts(b->disk);
-    const char *remark = disk_uring_remark(b->disk);
-    printf("leatd: data %s: %s%s%s\n", b->config->data,
-           f.durable_writes   ? "durable writes (no volatile cache, or FUA)"
-           : f.volatile_cache ? "writes and flushes (volatile cache)"
-                              : "writes and flushes",
-           remark ? "; " : "", remark ? remark : "");
+    printf("leatd: data %s: %s\n", b->config->data, disk_uring_text(b->disk));
+    const char *warning;
+    for (unsigned i = 0; (warning = disk_uring_warning(b->disk, i)); i++)
+        start_complain("data %s %s", b->config->data, warning);
 }
 
 static enum exits open_data(struct broker *b)

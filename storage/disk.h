@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "units.h"
+
 enum { DISK_BLOCK = 4096, DISK_NAME_MAX = 64 };
 
 enum disk_kind { DISK_WRITE, DISK_READ, DISK_FLUSH };
@@ -38,11 +40,16 @@ struct disk_done {
     int32_t result;
 };
 
-/* What the start-up probe found out about the device. */
+/* What the start-up probe found out about the device, and what it chose. */
 struct disk_facts {
-    bool volatile_cache; /* writes need a flush or FUA */
-    bool fua;            /* durable writes are cheap */
-    bool durable_writes; /* chosen path: true RWF_DSYNC, false write + flush */
+    bool known;                            /* the device says what it is; else the careful answers stand below */
+    bool in_memory;                        /* nothing outlives a power cut */
+    bool volatile_cache;                   /* writes need a flush or FUA */
+    bool fua;                              /* the device can make a single write durable */
+    bool durable_writes;                   /* chosen path: true RWF_DSYNC, false write + flush */
+    bool hollow_flush;                     /* a flush that seems to do nothing */
+    bool hollow_library;                   /* the same of the C library's fdatasync() alone */
+    struct duration write, flush, durable; /* measured: 4 KiB, a flush behind it, RWF_DSYNC; 0: not measured */
 };
 
 struct disk;

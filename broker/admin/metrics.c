@@ -60,12 +60,14 @@ void metrics_write(struct page *p, const struct metrics *m)
 #define HAS_shard true
 #define HAS_journal true
 #define HAS_ring true
+#define HAS_disk true
 #define HAS_process true
 #define HAS_tcp m->ports.has_tcp
 #define HAS_local m->ports.has_local
 #define OF_shard(value) m->shard.value
 #define OF_journal(value) m->shard.journal.value
 #define OF_ring(value) m->ports.ring.value
+#define OF_disk(value) m->ports.disk.value
 #define OF_tcp(value) m->ports.tcp.value
 #define OF_local(value) m->ports.local.value
 #define OF_process(value) m->value

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "disk.h"
 #include "local.h"
 #include "page.h"
 #include "reply.h"
@@ -23,6 +24,7 @@ struct port_counters {
     struct tcp_counters tcp;
     struct local_counters local;
     struct ring_counters ring;
+    struct disk_facts disk;
     uint64_t sleeps; /* times that the shard's thread went to sleep */
 };
 

@@ -10,7 +10,7 @@
  *
  * What can go wrong: a failed write or flush is reported as it came and never repeated here (disk.h). A file system
  * that refuses O_DIRECT (some tmpfs, FUSE) is used through the page cache, flushed at each commit, and
- * disk_uring_remark() says so. */
+ * disk_uring_warning() says so. */
 #include "disk_uring.h"
 
 #include <dirent.h>
@@ -28,8 +28,8 @@
 #include "fill.h"
 #include "mark.h"
 #include "must.h"
-#include "probe.h"
 #include "thread.h"
+#include "verdict.h"
 
 enum { FILES = 4096, SLOTS = 256, MAGIC = 0x6b736964, CREATE_TAG = SLOTS };
 
@@ -59,6 +59,7 @@ struct disk {
     int directory;
     int direct; /* O_DIRECT, or 0 where the file system has none */
     struct disk_facts facts;
+    char text[VERDICT_TEXT];
     struct file files[FILES];
     uint64_t slot_tags[SLOTS];
     uint16_t free_slots[SLOTS];
@@ -307,6 +308,14 @@ static enum leat_status disk_probe_direct(struct disk *d, const char *path, char
     return LEAT_OK;
 }
 
+static void disk_judge(struct disk *d)
+{
+    struct probed p = probe_directory(d->directory);
+    struct measured m = measure_directory(d->ring, d->directory, d->direct);
+    d->facts = verdict_choose(&p, &m, d->direct != 0);
+    verdict_say(&d->facts, &m, d->text);
+}
+
 enum leat_status disk_uring_open(struct disk **out, struct ring *r, const char *path, char error[256])
 {
     struct disk *d = calloc(1, sizeof *d);
@@ -327,9 +336,7 @@ enum leat_status disk_uring_open(struct disk **out, struct ring *r, const char *
     d->magic = MAGIC;
     d->ring = r;
     d->owner = ring_owner(r, disk_completed, d);
-    d->facts = probe_directory(d->directory);
-    if (!d->direct)
-        d->facts.durable_writes = false;
+    disk_judge(d);
     for (unsigned i = 0; i < FILES; i++)
         d->files[i].fd = -1;
     for (uint16_t i = 0; i < SLOTS; i++)
@@ -357,7 +364,12 @@ void disk_uring_close(struct disk *d)
     free(d);
 }
 
-const char *disk_uring_remark(const struct disk *d)
+const char *disk_uring_text(const struct disk *d)
 {
-    return d->direct ? NULL : "the data directory's file system has no O_DIRECT: writes go through the page cache";
+    return d->text;
+}
+
+const char *disk_uring_warning(const struct disk *d, unsigned i)
+{
+    return verdict_warning(&d->facts, d->direct != 0, i);
 }

@@ -74,13 +74,14 @@ is "it names the bound TCP port" [ "${tcp:-0}" -gt 0 ]
 is "it names the bound HTTP port" [ "${http:-0}" -gt 0 ]
 is "it names the local socket" shows "^leatd: local $T/a/leat.sock$"
 is "the local socket is there" [ -S "$T/a/leat.sock" ]
-is "it says how it writes to the disk" shows "^leatd: data $T/a: "
+is "it says how it writes to the disk" shows "^leatd: data $T/a: (writes [+] flushes|durable writes), (unknown device|(no )?volatile cache, (no )?FUA); (write [0-9]+ us, flush [0-9]+ us, dsync [0-9]+ us|not measured: .*)$"
 is "a stranger cannot read the data" [ "$(stat -c %a "$T/a")" = 700 ]
 is "/healthz is ok" [ "$(curl -s -m 10 "127.0.0.1:$http/healthz")" = ok ]
 is "/metrics has its content type" [ "$(curl -s -m 10 -o "$T/metrics" -w '%{content_type}' "127.0.0.1:$http/metrics")" = "text/plain; version=0.0.4; charset=utf-8" ]
 is "/metrics has the shard's counters" grep -q '^leat_epoch 1$' "$T/metrics"
 is "/metrics has TCP's" grep -q '^leat_tcp_connections 0$' "$T/metrics"
 is "/metrics has the local port's" grep -q '^leat_local_joined_total 0$' "$T/metrics"
+is "/metrics has the disk's" grep -qE '^leat_disk_durable_writes [01]$' "$T/metrics"
 is "another path is 404" [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' "127.0.0.1:$http/else")" = 404 ]
 is "another method is 405" [ "$(curl -s -m 10 -o /dev/null -w '%{http_code}' -X POST -d x "127.0.0.1:$http/metrics")" = 405 ]
 is "garbage on the TCP port hurts nobody" bash -c "exec 3<>/dev/tcp/127.0.0.1/$tcp; head -c 100000 /dev/urandom >&3; cat <&3 >/dev/null" 2>/dev/null
@@ -187,6 +188,18 @@ sums=$(cd "$T/rot" && cksum log-* checkpoint-* manifest)
 is "a corrupt manifest is 65" refuses 65 "$T/leatd" --data "$T/rot" "${free[@]}"
 is "and is named" says manifest
 is "and nothing was changed" [ "$sums" = "$(cd "$T/rot" && cksum log-* checkpoint-* manifest)" ]
+
+# A disk in memory works, and is told for what it is.
+shm=/dev/shm/leat-start-$$
+if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && mkdir "$shm" 2>/dev/null; then
+    is "a data directory in memory serves" start --data "$shm/d" "${free[@]}" --local none --disk-max 16M --segment-size 1M \
+        --block-max 256K --body-max 64K --hot-max 2M
+    is "with a warning" says "lies in memory (tmpfs): a power cut or a reboot takes everything"
+    is "SIGTERM ends it with 0" ends 0 TERM
+    rm -rf "$shm"
+else
+    skip "a data directory in memory" "/dev/shm is no tmpfs that we may use"
+fi
 
 # A disk that is full: puts are refused by name, the broker lives on, takes empty it, and puts work again.
 load() { # queue, arguments of leat-bench...

@@ -8,7 +8,6 @@
 
 #include "disk_uring.h"
 #include "fill.h"
-#include "probe.h"
 #include "test.h"
 
 /* A directory beside the build (not in /tmp, which may be a tmpfs), a ring and a disk on it. */
@@ -232,38 +231,4 @@ TEST(disk, a_data_directory_is_made_or_refused_with_a_sentence)
         assert_non_null(strstr(error, "/root/leat-data"));
     }
     room_close(&x);
-}
-
-static void fake_queue(const char *directory, const char *cache, const char *fua)
-{
-    char path[128];
-    const char *const names[] = {"write_cache", "fua"}, *const texts[] = {cache, fua};
-    for (int i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        FILE *f = fopen(path, "w");
-        fputs(texts[i], f);
-        fclose(f);
-    }
-}
-
-TEST(disk, the_commit_path_follows_the_devices_cache_and_fua)
-{
-    char directory[] = "build-queue-XXXXXX";
-    assert_non_null(mkdtemp(directory));
-    fake_queue(directory, "write back\n", "0\n");
-    int fd = open(directory, O_RDONLY | O_DIRECTORY);
-    assert_true(probe_queue(fd).volatile_cache);
-    assert_false(probe_queue(fd).durable_writes);
-    fake_queue(directory, "write back\n", "1\n");
-    assert_true(probe_queue(fd).fua);
-    assert_true(probe_queue(fd).durable_writes);
-    fake_queue(directory, "write through\n", "0\n");
-    assert_false(probe_queue(fd).volatile_cache);
-    assert_true(probe_queue(fd).durable_writes);
-    assert_true(probe_queue(-1).volatile_cache);
-    assert_false(probe_queue(-1).durable_writes);
-    unlinkat(fd, "write_cache", 0);
-    unlinkat(fd, "fua", 0);
-    close(fd);
-    rmdir(directory);
 }

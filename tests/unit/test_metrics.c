@@ -36,12 +36,15 @@ TEST(metrics, numbers_stand_under_their_names_with_help_and_type)
     m.shard.ready = 12345678901;
     m.shard.requests[32] = 5;
     m.ports.ring.waits = 3;
+    m.ports.disk = (struct disk_facts){.fua = true, .flush = duration_us(121)};
     struct page p = write_page(&m);
     assert_true(has_line(&p, "# TYPE leat_messages_ready gauge"));
     assert_true(has_line(&p, "leat_messages_ready 12345678901"));
     assert_true(has_line(&p, "leat_requests_total{op=\"put\"} 5"));
     assert_true(has_line(&p, "leat_requests_total{op=\"peek\"} 0"));
     assert_true(has_line(&p, "leat_io_uring_waits_total 3"));
+    assert_true(has_line(&p, "leat_disk_fua 1"));
+    assert_true(has_line(&p, "leat_disk_flush_seconds 0.000121000"));
     assert_true(has_line(&p, "leat_uptime_seconds 1.500000000"));
     assert_true(has_line(&p, "leat_memory_max_bytes 77"));
     page_close(&p);
