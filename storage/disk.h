@@ -48,7 +48,7 @@ struct disk_facts {
     bool fua;                              /* the device can make a single write durable */
     bool durable_writes;                   /* chosen path: true RWF_DSYNC, false write + flush */
     bool hollow_flush;                     /* a flush that seems to do nothing */
-    bool hollow_library;                   /* the same of the C library's fdatasync() alone */
+    bool hollow_libc;                      /* the same of the C library's fdatasync() alone */
     struct duration write, flush, durable; /* measured: 4 KiB, a flush behind it, RWF_DSYNC; 0: not measured */
 };
 
@@ -56,6 +56,12 @@ struct disk;
 
 /* Queues one operation. False: the queue is full, try after a reap. */
 bool disk_submit(struct disk *d, const struct disk_op *op);
+
+/* disk_memory: memory for what is written and read most, `size` bytes, DISK_BLOCK-aligned; a disk may do better with it
+ * than with any other (fewer and larger pages, pinned once). It is the disk's and lives until the disk is closed, so
+ * that nothing that is under way can lose its bytes; a second call ends the first area, when nothing of it is under
+ * way. Its content is undefined. NULL: no memory. Start-up only. */
+void *disk_memory(struct disk *d, uint64_t size);
 
 /* Up to `max` completions that have arrived. */
 unsigned disk_reap(struct disk *d, struct disk_done *done, unsigned max);

@@ -319,7 +319,7 @@ static bool journal_allocate(struct journal *j)
         j->hot.mask *= 2;
     j->hot.slots = calloc(j->hot.mask, sizeof j->hot.slots[0]);
     j->hot.mask--;
-    j->hot.ring = journal_aligned(c->hot_bytes);
+    j->hot.ring = disk_memory(j->disk, c->hot_bytes);
     j->ledger.buffer = journal_aligned(2 * MANIFEST_BYTES);
     j->segments.zeros = journal_aligned(DISK_BLOCK);
     j->backup.manifest = journal_aligned(MANIFEST_BYTES);
@@ -387,7 +387,6 @@ void journal_close(struct journal *j)
     free(j->backup.slots);
     free(j->backup.manifest);
     free(j->ledger.buffer);
-    free(j->hot.ring);
     free(j->hot.slots);
     j->magic = 0;
     free(j);

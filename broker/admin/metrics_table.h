@@ -51,7 +51,7 @@ METRIC(disk, gauge, "leat_disk_volatile_cache", volatile_cache, "1: a volatile w
 METRIC(disk, gauge, "leat_disk_fua", fua, "1: the device can make single writes durable.")
 METRIC(disk, gauge, "leat_disk_durable_writes", durable_writes, "1: the log is written by durable writes, 0: by writes and flushes.")
 METRIC(disk, gauge, "leat_disk_hollow_flush", hollow_flush, "1: a flush seems to do nothing.")
-METRIC(disk, gauge, "leat_disk_hollow_fdatasync", hollow_library, "1: the fdatasync of the C library seems to do nothing.")
+METRIC(disk, gauge, "leat_disk_hollow_fdatasync", hollow_libc, "1: the fdatasync of the C library seems to do nothing.")
 METRIC(disk, gauge, "leat_disk_write_seconds", write.ns, "A write of 4 KiB, measured at the start; 0: not measured.")
 METRIC(disk, gauge, "leat_disk_flush_seconds", flush.ns, "A flush behind a write, measured at the start; 0: not measured.")
 METRIC(disk, gauge, "leat_disk_durable_write_seconds", durable.ns, "A durable write of 4 KiB, measured at the start; 0: not measured.")

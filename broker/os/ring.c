@@ -19,7 +19,16 @@
 #include "cores.h"
 #include "must.h"
 
-enum { SUBMIT_ENTRIES = 1024, COMPLETE_ENTRIES = 8192, OWNERS = 256, OWNER_SHIFT = 56, SUBMIT_TRIES = 1000 };
+enum {
+    SUBMIT_ENTRIES = 1024,
+    COMPLETE_ENTRIES = 8192,
+    OWNERS = 256,
+    OWNER_SHIFT = 56,
+    SUBMIT_TRIES = 1000,
+    SLICES = 1024
+};
+
+#define SLICE_LEAST ((size_t)4 << 20)
 
 struct owner {
     ring_handler *handler;
@@ -35,8 +44,9 @@ struct ring {
     bool has_files;
     bool reaping;
     uint64_t files_used[RING_FILES / 64];
-    uint8_t *memory; /* registered area, or NULL */
-    size_t memory_size;
+    uint8_t *memory; /* area of which slices are registered, or NULL */
+    size_t memory_size, slice;
+    uint64_t slices_pinned[SLICES / 64];
     struct ring_counters counters;
 };
 
@@ -216,15 +226,38 @@ void ring_file_remove(struct ring *r, int index)
     r->files_used[word] &= ~bit;
 }
 
-bool ring_memory_add(struct ring *r, void *base, size_t size)
+bool ring_memory_area(struct ring *r, void *base, size_t size, size_t *slice)
 {
     must(r->memory == NULL);
-    struct iovec area = {base, size};
-    if (io_uring_register_buffers(&r->uring, &area, 1) != 0)
+    must(size > 0);
+    r->slice = SLICE_LEAST;
+    while (size > r->slice * SLICES)
+        r->slice *= 2;
+    if (io_uring_register_buffers_sparse(&r->uring, (unsigned)((size - 1) / r->slice + 1)) != 0)
         return false;
     r->memory = base;
     r->memory_size = size;
+    *slice = r->slice;
     return true;
+}
+
+bool ring_memory_pin(struct ring *r, size_t i)
+{
+    must(r->memory != NULL && i * r->slice < r->memory_size);
+    size_t left = r->memory_size - i * r->slice;
+    struct iovec area = {r->memory + i * r->slice, left < r->slice ? left : r->slice};
+    if (io_uring_register_buffers_update_tag(&r->uring, (unsigned)i, &area, NULL, 1) != 1)
+        return false;
+    r->slices_pinned[i / 64] |= UINT64_C(1) << i % 64;
+    return true;
+}
+
+void ring_memory_gone(struct ring *r)
+{
+    if (r->memory)
+        io_uring_unregister_buffers(&r->uring);
+    r->memory = NULL;
+    memset(r->slices_pinned, 0, sizeof r->slices_pinned);
 }
 
 static struct io_uring_sqe *ring_entry(struct ring *r)
@@ -253,18 +286,24 @@ static void ring_use_file(struct io_uring_sqe *e, struct ring_file file)
         e->flags |= IOSQE_FIXED_FILE;
 }
 
-static bool ring_is_registered(const struct ring *r, const void *data, uint32_t size)
+/* The slice that these bytes lie in, if it is registered; else -1. */
+static int ring_slice(const struct ring *r, const void *data, uint32_t size)
 {
     const uint8_t *p = data;
-    return r->memory && p >= r->memory && size <= r->memory_size && p <= r->memory + (r->memory_size - size);
+    if (!r->memory || p < r->memory || p >= r->memory + r->memory_size)
+        return -1;
+    size_t at = (size_t)(p - r->memory), i = at / r->slice;
+    bool inside = size <= r->memory_size - at && size <= r->slice - at % r->slice;
+    return inside && (r->slices_pinned[i / 64] >> i % 64 & 1) ? (int)i : -1;
 }
 
 void ring_write(struct ring *r, uint8_t owner, uint64_t tag, struct ring_file file, const void *data, uint32_t size,
                 uint64_t offset, bool durable)
 {
     struct io_uring_sqe *e = ring_entry(r);
-    if (ring_is_registered(r, data, size))
-        io_uring_prep_write_fixed(e, file.number, data, size, offset, 0);
+    int slice = ring_slice(r, data, size);
+    if (slice >= 0)
+        io_uring_prep_write_fixed(e, file.number, data, size, offset, slice);
     else
         io_uring_prep_write(e, file.number, data, size, offset);
     e->rw_flags = durable ? RWF_DSYNC : 0;
@@ -276,8 +315,9 @@ void ring_read(struct ring *r, uint8_t owner, uint64_t tag, struct ring_file fil
                uint64_t offset)
 {
     struct io_uring_sqe *e = ring_entry(r);
-    if (ring_is_registered(r, data, size))
-        io_uring_prep_read_fixed(e, file.number, data, size, offset, 0);
+    int slice = ring_slice(r, data, size);
+    if (slice >= 0)
+        io_uring_prep_read_fixed(e, file.number, data, size, offset, slice);
     else
         io_uring_prep_read(e, file.number, data, size, offset);
     ring_use_file(e, file);

@@ -85,9 +85,14 @@ bool ring_keep_workers_off(struct ring *r, unsigned core);
 int ring_file_add(struct ring *r, int fd);
 void ring_file_remove(struct ring *r, int index);
 
-/* ring_memory_add: registers one area for reads and writes that lie in it (saves pinning per request); once per ring.
- * False where RLIMIT_MEMLOCK (8 MiB for a plain user) does not allow it: everything works without. */
-bool ring_memory_add(struct ring *r, void *base, size_t size);
+/* Registered memory saves pinning pages for each read and write that lies in it. ring_memory_area: names one area,
+ * which is registered slice by slice (*slice bytes each, the last one maybe fewer); once per ring, until
+ * ring_memory_gone(). ring_memory_pin: slice number `i` of it; its pages are made now, if they are not there yet. False
+ * where there are no more slices to be had (RLIMIT_MEMLOCK, 8 MiB for a plain user): everything works without, as do
+ * requests that cross slices. ring_memory_gone: before the area is unmapped, when no request of it is under way. */
+bool ring_memory_area(struct ring *r, void *base, size_t size, size_t *slice);
+bool ring_memory_pin(struct ring *r, size_t i);
+void ring_memory_gone(struct ring *r);
 
 /* Disk. ring_write: `durable` adds RWF_DSYNC. ring_fsync: fdatasync. */
 void ring_write(struct ring *r, uint8_t owner, uint64_t tag, struct ring_file file, const void *data, uint32_t size,

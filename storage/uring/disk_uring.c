@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -31,7 +32,7 @@
 #include "thread.h"
 #include "verdict.h"
 
-enum { FILES = 4096, SLOTS = 256, MAGIC = 0x6b736964, CREATE_TAG = SLOTS };
+enum { FILES = 4096, SLOTS = 256, MAGIC = 0x6b736964, CREATE_TAG = SLOTS, HUGE_PAGE = 2 << 20 };
 
 struct file {
     int fd;    /* -1: free */
@@ -68,6 +69,10 @@ struct disk {
     struct disk_done done[SLOTS + 1];
     uint16_t done_slots[SLOTS + 1];
     unsigned done_head, done_count;
+    uint8_t *memory; /* of disk_memory(), or NULL */
+    size_t memory_size;
+    size_t slice;     /* of it that the ring can register; 0: no more of them */
+    size_t untouched; /* all before this has been written from once */
     struct creation creation;
     char (*names)[DISK_NAME_MAX]; /* snapshot of disk_list() */
     unsigned name_count;
@@ -101,6 +106,56 @@ static void disk_completed(void *context, const struct ring_completion *c)
     disk_finish(d, (uint16_t)c->tag, d->slot_tags[c->tag], c->result);
 }
 
+/* -- memory -- */
+
+static void disk_memory_end(struct disk *d)
+{
+    if (!d->memory)
+        return;
+    must(d->under_way == 0);
+    ring_memory_gone(d->ring);
+    munmap(d->memory, d->memory_size);
+    d->memory = NULL;
+    d->untouched = 0;
+}
+
+/* Whole huge pages where the kernel gives them: a page fault and a pin per 2 MiB, not per 4 KiB. Only what is touched
+ * takes memory. */
+void *disk_memory(struct disk *d, uint64_t size)
+{
+    disk_memory_end(d);
+    size_t whole = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, room = whole + HUGE_PAGE;
+    uint8_t *p = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t before = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
+    if (before > 0)
+        munmap(p, before);
+    if (before < HUGE_PAGE)
+        munmap(p + before + whole, HUGE_PAGE - before);
+    d->memory = p + before;
+    d->memory_size = whole;
+    madvise(d->memory, whole, MADV_HUGEPAGE);
+    if (!ring_memory_area(d->ring, d->memory, whole, &d->slice))
+        d->slice = 0;
+    return d->memory;
+}
+
+/* The area is written from its start to its end and again: what has been passed for the first time is there, and is
+ * registered; so a broker that does little pins little. */
+static void disk_memory_passed(struct disk *d, const struct disk_op *op)
+{
+    uintptr_t at = (uintptr_t)op->data - (uintptr_t)d->memory;
+    if (d->slice == 0 || at >= d->memory_size || at + op->size < d->untouched + d->slice)
+        return;
+    mark(disk_memory_pinned);
+    if (!ring_memory_pin(d->ring, d->untouched / d->slice))
+        d->slice = 0; /* no more of it may be locked */
+    d->untouched += d->slice;
+    if (d->untouched + d->slice > d->memory_size)
+        d->slice = 0;
+}
+
 /* -- run time -- */
 
 bool disk_submit(struct disk *d, const struct disk_op *op)
@@ -119,6 +174,7 @@ bool disk_submit(struct disk *d, const struct disk_op *op)
     d->under_way++;
     switch ((enum disk_kind)op->kind) {
     case DISK_WRITE:
+        disk_memory_passed(d, op);
         ring_write(d->ring, d->owner, slot, target, op->data, op->size, op->offset, op->durable);
         break;
     case DISK_READ:
@@ -357,6 +413,7 @@ void disk_uring_close(struct disk *d)
     for (uint32_t i = 0; i < FILES; i++)
         if (d->files[i].fd >= 0)
             disk_close(d, i);
+    disk_memory_end(d);
     close(d->creation.event);
     close(d->directory);
     free(d->names);

@@ -150,7 +150,7 @@ struct measured measure_directory(struct ring *r, int directory, int flags)
         m.write = measure_median(&b, STEP_WRITE);
         m.flush = measure_median(&b, STEP_FLUSH);
         m.durable = measure_median(&b, STEP_DURABLE);
-        m.library_sync = measure_median(&b, STEP_SYNC);
+        m.libc_sync = measure_median(&b, STEP_SYNC);
     }
     m.why = m.done ? NULL : "a write failed";
     ring_owner_gone(r, b.owner);

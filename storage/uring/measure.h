@@ -18,7 +18,7 @@
 struct measured {
     bool done;
     const char *why; /* not done */
-    struct duration write, flush, durable, library_sync;
+    struct duration write, flush, durable, libc_sync;
 };
 
 /* `flags`: O_DIRECT or 0. Not on a file system with less than 64 MiB left. */

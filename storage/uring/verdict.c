@@ -32,7 +32,7 @@ struct disk_facts verdict_choose(const struct probed *p, const struct measured *
         f.durable_writes = cheap ? m->durable.ns * 2 <= two * 3 : m->durable.ns * 3 < two * 2;
     if (f.volatile_cache && !f.in_memory) {
         f.hollow_flush = verdict_is_hollow(m->flush, m->write);
-        f.hollow_library = !f.hollow_flush && verdict_is_hollow(m->library_sync, m->write);
+        f.hollow_libc = !f.hollow_flush && verdict_is_hollow(m->libc_sync, m->write);
     }
     return f;
 }
@@ -66,7 +66,7 @@ const char *verdict_warning(const struct disk_facts *f, bool direct, unsigned i)
     if (f->hollow_flush)
         all[n++] = "has a flush that takes no time though nobody says that there is no volatile cache: it seems to do "
                    "nothing, and a power cut may take what was acknowledged";
-    if (f->hollow_library)
+    if (f->hollow_libc)
         all[n++] =
             "is synced by an fdatasync() that takes no time (libeatmydata?): files that are made may not outlive "
             "a power cut";

@@ -311,6 +311,14 @@ void disk_wait(struct disk *d)
         complete(d, o);
 }
 
+/* A new area each time: who still holds the old one is found out by the sanitizer. */
+void *disk_memory(struct disk *d, uint64_t size)
+{
+    free(d->memory);
+    d->memory = aligned_alloc(DISK_BLOCK, size);
+    return d->memory;
+}
+
 struct disk_facts disk_facts(const struct disk *d)
 {
     return (struct disk_facts){.volatile_cache = !d->config.durable_writes,
@@ -520,5 +528,6 @@ void fake_disk_close(struct disk *d)
         if (d->files[i].name[0])
             file_free(&d->files[i]);
     free(d->writes);
+    free(d->memory);
     free(d);
 }

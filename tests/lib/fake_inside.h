@@ -67,6 +67,7 @@ struct disk {
     char creating_name[DISK_NAME_MAX];
     uint64_t creating_size;
     uint64_t bytes_read;
+    void *memory; /* of disk_memory() */
     uint32_t listed[FILES];
     uint32_t listed_count;
 };

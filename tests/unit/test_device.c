@@ -135,7 +135,7 @@ static const struct {
     struct probed device; /* known, volatile cache, FUA, in memory */
     struct measured cost; /* write, flush, durable, library's sync */
     bool buffered;        /* no O_DIRECT */
-    bool durable_writes, hollow_flush, hollow_library;
+    bool durable_writes, hollow_flush, hollow_libc;
     unsigned warnings;
 } devices[] = {
     {"cloud disk", {true, true, false, false}, {US(118, 121, 260, 120)}, false, false, false, false, 0},
@@ -168,9 +168,9 @@ TEST(device, the_path_follows_what_the_device_says_and_what_it_costs)
         while (verdict_warning(&f, direct, warnings))
             warnings++;
         if (f.durable_writes != devices[i].durable_writes || f.hollow_flush != devices[i].hollow_flush ||
-            f.hollow_library != devices[i].hollow_library || warnings != devices[i].warnings)
+            f.hollow_libc != devices[i].hollow_libc || warnings != devices[i].warnings)
             fail_msg("%s: durable writes %d, hollow %d %d, warnings %u", devices[i].name, f.durable_writes,
-                     f.hollow_flush, f.hollow_library, warnings);
+                     f.hollow_flush, f.hollow_libc, warnings);
     }
 }
 
@@ -203,7 +203,7 @@ TEST(device, measuring_takes_a_moment_and_leaves_nothing_behind)
     int fd = open(room, O_RDONLY | O_DIRECTORY);
     struct measured m = measure_directory(r, fd, O_DIRECT);
     assert_true(m.done);
-    assert_true(m.write.ns > 0 && m.flush.ns > 0 && m.durable.ns > 0 && m.library_sync.ns > 0);
+    assert_true(m.write.ns > 0 && m.flush.ns > 0 && m.durable.ns > 0 && m.libc_sync.ns > 0);
     close(fd);
     ring_close(r);
     assert_int_equal(rmdir(room), 0);

@@ -135,6 +135,34 @@ TEST(disk, a_file_made_in_the_background_arrives_as_a_completion_while_writes_go
     room_close(&x);
 }
 
+/* Two laps over an area of two slices: the first is written from common memory, the second from what is registered by
+ * then, and blocks that cross slices are written as ever. */
+TEST(disk, its_own_memory_can_be_written_from_in_every_lap)
+{
+    enum { AREA = 10 << 20, BLOCK = 7 * DISK_BLOCK, BLOCKS = AREA / BLOCK };
+    struct room x = room_open();
+    static alignas(4096) uint8_t back[BLOCK];
+    int file = disk_create(x.disk, "a", BLOCK);
+    uint8_t *area = disk_memory(x.disk, AREA);
+    assert_non_null(area);
+    assert_int_equal((uintptr_t)area % DISK_BLOCK, 0);
+    for (unsigned i = 0; i < 2 * BLOCKS; i++) {
+        uint8_t *data = area + i % BLOCKS * BLOCK;
+        memset(data, (int)(i % 251), BLOCK);
+        struct disk_op op = {.kind = DISK_WRITE, .file = (uint32_t)file, .data = data, .size = BLOCK};
+        assert_int_equal(room_do(&x, op).result, BLOCK);
+        op.kind = DISK_READ;
+        op.data = back;
+        assert_int_equal(room_do(&x, op).result, BLOCK);
+        assert_memory_equal(back, data, BLOCK);
+    }
+    area = disk_memory(x.disk, BLOCK); /* another area */
+    struct disk_op op = {.kind = DISK_READ, .file = (uint32_t)file, .data = area, .size = BLOCK};
+    assert_int_equal(room_do(&x, op).result, BLOCK);
+    assert_memory_equal(back, area, BLOCK);
+    room_close(&x);
+}
+
 TEST(disk, a_full_queue_says_so_and_takes_more_after_a_reap)
 {
     struct room x = room_open();

@@ -87,22 +87,36 @@ TEST(ring, what_was_written_is_read_back_through_descriptors_and_registered_file
     fclose(file);
 }
 
-TEST(ring, registered_memory_serves_reads_and_writes_inside_it_and_others_go_the_common_way)
+TEST(ring, registered_memory_serves_reads_and_writes_inside_a_slice_and_others_go_the_common_way)
 {
     uint8_t owner;
     struct ring *r = ring_fresh(&owner);
     FILE *file = tmpfile();
     struct ring_file f = {.number = fileno(file)};
-    uint8_t *area = aligned_alloc(4096, 16384), outside[16] = "outside";
-    assert_true(ring_memory_add(r, area, 16384));
-    memset(area, 'x', 4096);
-    ring_write(r, owner, 1, f, area, 4096, 0, false);
+    enum { SIZE = (8 << 20) + 8192 };
+    size_t slice = 0;
+    uint8_t *area = aligned_alloc(4096, SIZE), outside[16] = "outside";
+    assert_true(ring_memory_area(r, area, SIZE, &slice));
+    assert_int_equal(slice, 4 << 20);
+    memset(area, 'x', SIZE);
+    assert_true(ring_memory_pin(r, 2)); /* the short one at the end; so much any user may pin */
+    ring_write(r, owner, 1, f, area + 2 * slice, 4096, 0, false);
     reap_until(r, 1);
-    ring_read(r, owner, 2, f, area + 12288, 4096, 0);
+    memset(area + 2 * slice, 'y', 8192);
+    ring_read(r, owner, 2, f, area + 2 * slice + 4096, 4096, 0);
     ring_write(r, owner, 3, f, outside, sizeof outside, 8192, false);
-    reap_until(r, 3);
-    assert_memory_equal(area, area + 12288, 4096);
+    ring_write(r, owner, 4, f, area + 2 * slice - 4096, 8192, 16384, false); /* half of it in a slice without */
+    ring_write(r, owner, 5, f, area, 4096, 32768, false);
+    reap_until(r, 5);
+    assert_memory_equal(area, area + 2 * slice + 4096, 4096);
+    assert_int_equal(area[2 * slice], 'y');
     assert_int_equal(seen.all[1].result + seen.all[2].result, 4096 + 16);
+    assert_int_equal(seen.all[3].result + seen.all[4].result, 8192 + 4096);
+    ring_memory_gone(r);
+    ring_write(r, owner, 6, f, area + 2 * slice, 4096, 0, false);
+    reap_until(r, 6);
+    assert_int_equal(seen.all[5].result, 4096);
+    assert_true(ring_memory_area(r, area, 4096, &slice)); /* and another area may come */
     ring_close(r);
     free(area);
     fclose(file);
