@@ -235,10 +235,14 @@ static enum exits open_local(struct broker *b)
 }
 
 /* A shard that spins has a core of its own, the last one: interrupts prefer the first. The kernel's workers, who flush
- * the disk, keep off it where they have two cores else; with one, a spinning client there could starve them. */
+ * the disk, keep off it where they have two cores else; with one, a spinning client there could starve them, and the
+ * shard gives way to them. (Those that end a write run where it was begun, so it does in any case.) */
 static void take_core(const struct broker *b)
 {
-    if (b->config->poll != POLL_SPIN || cores_count() < 2)
+    if (b->config->poll != POLL_SPIN)
+        return;
+    cores_give_way();
+    if (cores_count() < 2)
         return;
     unsigned core = cores_at(cores_count() - 1);
     if (cores_pin(core)) {

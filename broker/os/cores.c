@@ -3,8 +3,13 @@
 #include "cores.h"
 
 #include <pthread.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "must.h"
+
+enum { WISH_RESET_ON_FORK = 1, WISH_SLICE_NS = 100000000 };
 
 static cpu_set_t allowed;
 static cpu_set_t pinned; /* by cores_pin(), never taken back */
@@ -46,6 +51,27 @@ bool cores_pin(unsigned core)
     CPU_SET(core, &pinned);
     pthread_mutex_unlock(&pinned_lock);
     return true;
+}
+
+/* The kernel's struct sched_attr, as far as it has been the same since Linux 3.14. */
+struct wish {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period; /* runtime: of a common thread, its slice, from 0.1 to 100 ms */
+};
+
+bool cores_give_way(void)
+{
+    struct wish w = {.size = sizeof w}, got = {0};
+    if (syscall(SYS_sched_getattr, 0, &w, sizeof w, 0) != 0 || w.policy != SCHED_OTHER)
+        return false;
+    w.flags |= WISH_RESET_ON_FORK;
+    w.runtime = WISH_SLICE_NS;
+    if (syscall(SYS_sched_setattr, 0, &w, 0) != 0)
+        return false;
+    return syscall(SYS_sched_getattr, 0, &got, sizeof got, 0) == 0 && got.runtime == WISH_SLICE_NS;
 }
 
 bool cores_others(unsigned core, cpu_set_t *others)

@@ -19,6 +19,11 @@ bool cores_pin(unsigned core);
 /* The allowed cores without `core`; false when none is left. */
 bool cores_others(unsigned core, cpu_set_t *others);
 
+/* cores_give_way: for a thread that spins: it asks for the longest time slices, so that a thread with common ones that
+ * wakes on its core (the kernel's disk workers) goes first and at once, not after 3 ms and more. Threads that it starts
+ * have common ones. False before Linux 6.12, which has no such wish. */
+bool cores_give_way(void);
+
 /* cores_leave: this thread may run on every allowed core that no shard is pinned to, or on all when there is none. */
 void cores_leave(void);
 

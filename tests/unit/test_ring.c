@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -353,6 +354,44 @@ TEST(cores, a_pinned_thread_has_one_core_and_its_helpers_have_the_others)
     assert_true(CPU_ISSET(cores_at(0), &sets[0]));
     if (cores_count() > 1)
         assert_false(CPU_ISSET(cores_at(0), &sets[1]));
+}
+
+struct slices {
+    bool long_ones;
+    uint64_t before, after, child;
+};
+
+static uint64_t slice_of_this_thread(void)
+{
+    uint64_t words[6] = {48}; /* struct sched_attr: the runtime is the fourth */
+    syscall(SYS_sched_getattr, 0, words, sizeof words, 0);
+    return words[3];
+}
+
+static void note_slice(void *context)
+{
+    *(uint64_t *)context = slice_of_this_thread();
+}
+
+static void give_way_and_look(void *context)
+{
+    struct slices *s = context;
+    struct thread t;
+    s->before = slice_of_this_thread();
+    s->long_ones = cores_give_way();
+    s->after = slice_of_this_thread();
+    assert_true(thread_start(&t, note_slice, &s->child, "test-note"));
+    thread_join(&t);
+}
+
+TEST(cores, a_thread_that_gives_way_has_long_slices_and_its_helpers_common_ones)
+{
+    struct slices s = {0};
+    struct thread t;
+    assert_true(thread_start(&t, give_way_and_look, &s, "test-slice"));
+    thread_join(&t);
+    assert_true(s.long_ones == (s.after == 100000000)); /* not before Linux 6.12 */
+    assert_true(s.child == s.before);
 }
 
 TEST(entropy, two_draws_differ)
