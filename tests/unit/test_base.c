@@ -13,6 +13,30 @@ TEST(crc32c, matches_the_published_check_value_whole_and_in_parts)
     assert_int_equal(crc32c(crc32c(0, "1234", 4), "56789", 5), 0xE3069283);
 }
 
+static uint32_t crc_bit_by_bit(const uint8_t *p, size_t size)
+{
+    uint32_t crc = UINT32_MAX;
+    for (; size > 0; size--) {
+        crc ^= *p++;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
+    }
+    return ~crc;
+}
+
+TEST(crc32c, every_length_and_alignment_gives_what_the_polynomial_says)
+{
+    uint8_t bytes[600];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 151 + i / 7);
+    for (size_t at = 0; at < 9; at++)
+        for (size_t size = 0; at + size <= sizeof bytes; size++) {
+            uint32_t whole = crc_bit_by_bit(bytes + at, size);
+            assert_int_equal(crc32c(0, bytes + at, size), whole);
+            assert_int_equal(crc32c(crc32c(0, bytes + at, size / 3), bytes + at + size / 3, size - size / 3), whole);
+        }
+}
+
 TEST(base64url, comes_back_for_every_size_and_refuses_loose_bits)
 {
     uint8_t in[40], out[64];
