@@ -149,8 +149,10 @@ $(B)/lease_cycle: $(B)/perf/micro/lease_cycle.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 $(B)/prog_history: $(B)/tests/e2e/prog_history.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat-dpdk.a $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
-$(B)/prog_judge $(B)/prog_shutdown $(B)/prog_parked: $(B)/prog_%: $(B)/tests/e2e/prog_%.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat.a
+$(B)/prog_judge $(B)/prog_shutdown $(B)/prog_parked $(B)/prog_left: $(B)/prog_%: $(B)/tests/e2e/prog_%.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
+$(B)/prog_rot: $(B)/tests/e2e/prog_rot.o $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 $(B)/prog_null: $(B)/tests/e2e/prog_null.o $(B)/perf/tally.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
 $(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk.a

@@ -1,0 +1,477 @@
+/* prog_rot.c - a disk that lies, in one place: damages a stopped broker's directory, and says what must come of it.
+ *
+ *   prog_rot DIR SEED KIND PLACE OTHER HURT     prints "EXPECT FILE FROM END WHAT"
+ *
+ * KIND is flip, zero, misdirect (bytes of another place), stale (bytes that OTHER, an older copy of DIR, has there),
+ * cut (the file is shorter), lost, extra, twin (a second segment has this one's bytes), foreign (OTHER is another
+ * broker's directory). PLACE is sealed, tail, manifest (one copy), manifests (both) or checkpoint. EXPECT is
+ *
+ *   refused    the broker does not start, and names the place
+ *   harmless   nobody needs what stood there: everything is delivered
+ *   cold       bodies that nobody reads at the start: the broker starts, and never delivers those in HURT, numbers of
+ *              messages, with other bytes than they were put with
+ *   either     whole, but old: refused, or harmless
+ *
+ * What stands where is read here from the files by FORMAT.md, without the broker's own recovery. The last blocks before
+ * a crash, which no later block proves, are not damaged: rot there looks like a torn tail, and no promise covers it.
+ *
+ * Exit: 0; 1 with a sentence; 3: this draw damages nothing, or more than is promised. */
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fact.h"
+#include "history.h"
+#include "manifest.h"
+#include "must.h"
+#include "record.h"
+
+enum { FILES_MAX = 256, NAME_MAX_ = 32, NO_DRAW = 3 };
+
+__attribute__((format(printf, 1, 2))) _Noreturn static void fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("prog_rot: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* -- a directory in memory -- */
+
+struct file {
+    char name[NAME_MAX_];
+    uint8_t *bytes;
+    uint64_t size;
+};
+
+struct directory {
+    struct file files[FILES_MAX];
+    unsigned count;
+};
+
+static void read_file(struct file *f, const char *dir)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, f->name);
+    FILE *in = fopen(path, "rb");
+    if (!in || fseek(in, 0, SEEK_END) != 0)
+        fail("%s: %s", path, strerror(errno));
+    f->size = (uint64_t)ftell(in);
+    rewind(in);
+    f->bytes = calloc(1, f->size + DISK_BLOCK);
+    must(f->bytes != NULL);
+    if (fread(f->bytes, 1, f->size, in) != f->size)
+        fail("%s: cannot be read", path);
+    fclose(in);
+}
+
+static void write_file(const struct file *f, const char *dir)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", dir, f->name);
+    FILE *out = fopen(path, "wb");
+    if (!out || fwrite(f->bytes, 1, f->size, out) != f->size || fclose(out) != 0)
+        fail("%s: %s", path, strerror(errno));
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct file *)a)->name, ((const struct file *)b)->name);
+}
+
+static void read_directory(struct directory *d, const char *dir)
+{
+    DIR *names = opendir(dir);
+    if (!names)
+        fail("%s: %s", dir, strerror(errno));
+    d->count = 0;
+    for (struct dirent *e = readdir(names); e; e = readdir(names)) {
+        if (strncmp(e->d_name, "log-", 4) != 0 && strncmp(e->d_name, "checkpoint-", 11) != 0 &&
+            strcmp(e->d_name, "manifest") != 0)
+            continue;
+        must(d->count < FILES_MAX);
+        struct file *f = &d->files[d->count++];
+        snprintf(f->name, sizeof f->name, "%.31s", e->d_name);
+        read_file(f, dir);
+    }
+    closedir(names);
+    qsort(d->files, d->count, sizeof d->files[0], by_name);
+}
+
+static struct file *find_file(struct directory *d, const char *name)
+{
+    struct file key = {0};
+    snprintf(key.name, sizeof key.name, "%s", name);
+    return bsearch(&key, d->files, d->count, sizeof d->files[0], by_name);
+}
+
+/* -- what stands where -- */
+
+struct block {
+    const struct file *file;
+    uint64_t offset, number, durable;
+    uint32_t size, facts;
+    bool head; /* its number stands in the manifest */
+};
+
+static struct {
+    struct manifest m;
+    struct block *blocks; /* in the order of the log */
+    unsigned count;
+} map;
+
+static void map_blocks(const struct file *f, const struct manifest_segment *s)
+{
+    struct record r, expected = {.cluster = map.m.cluster, .incarnation = s->incarnation};
+    for (uint64_t at = 0; at + DISK_BLOCK <= f->size; at += record_disk_size(r.payload_size)) {
+        expected.number = le64_get(f->bytes + at + 24);
+        if (record_open(&r, f->bytes + at, f->size - at, &expected) != RECORD_OK)
+            return;
+        map.blocks = realloc(map.blocks, (map.count + 1) * sizeof *map.blocks);
+        must(map.blocks != NULL);
+        map.blocks[map.count++] = (struct block){.file = f,
+                                                 .offset = at,
+                                                 .number = r.number,
+                                                 .durable = r.durable,
+                                                 .size = record_disk_size(r.payload_size),
+                                                 .facts = r.facts,
+                                                 .head = at == 0 && s->first != 0};
+    }
+}
+
+static void map_directory(struct directory *d)
+{
+    unsigned damaged = 0;
+    struct file *manifest = find_file(d, "manifest");
+    if (!manifest || manifest_decode(&map.m, manifest->bytes, &damaged) != LEAT_OK || damaged > 0)
+        fail("the manifest is not whole to begin with");
+    for (uint32_t i = 0; i < map.m.segments; i++) {
+        char name[NAME_MAX_];
+        snprintf(name, sizeof name, "log-%08u", map.m.segment[i].file);
+        struct file *f = find_file(d, name);
+        if (!f)
+            fail("%s is missing to begin with", name);
+        map_blocks(f, &map.m.segment[i]);
+    }
+    if (map.count == 0)
+        fail("no blocks");
+}
+
+/* -- the damage -- */
+
+struct damage {
+    struct file *file;
+    uint64_t from, end; /* bytes that have changed; a cut: from the new end on */
+    bool cut;
+};
+
+static struct prng prng;
+static struct directory now, other;
+
+/* The file that a damage at this place hits; *at: a byte of something that is in use there. */
+static struct file *pick_file(const char *place, uint64_t *at)
+{
+    char name[NAME_MAX_] = "manifest";
+    *at = prng_below(&prng, 2 * MANIFEST_BYTES);
+    if (strcmp(place, "manifests") == 0)
+        *at = 0;
+    if (strcmp(place, "checkpoint") == 0) {
+        snprintf(name, sizeof name, "checkpoint-%u", map.m.checkpoint_area ^ prng_chance(&prng, 10));
+        *at = prng_below(&prng, map.m.checkpoint_bytes + 1);
+    }
+    if (strcmp(place, "sealed") != 0 && strcmp(place, "tail") != 0)
+        return find_file(&now, name);
+    const struct file *last = map.blocks[map.count - 1].file;
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        const struct block *b = &map.blocks[prng_below(&prng, map.count)];
+        if ((b->file == last) != (strcmp(place, "tail") == 0))
+            continue;
+        *at = b->offset + (prng_chance(&prng, 20) ? prng_below(&prng, RECORD_HEADER) : prng_below(&prng, b->size));
+        return find_file(&now, b->file->name);
+    }
+    return NULL;
+}
+
+/* A place that bytes could have been meant for: the same file, or another of its kind. */
+static const uint8_t *wrong_place(const struct file *f, uint64_t size)
+{
+    const struct file *from = f;
+    for (unsigned tries = 0; tries < 10; tries++) {
+        const struct file *g = &now.files[prng_below(&prng, now.count)];
+        if (g->name[0] == f->name[0] && g->size >= size)
+            from = g;
+    }
+    if (from->size < size)
+        return NULL;
+    return from->bytes + prng_below(&prng, (from->size - size) / DISK_BLOCK + 1) * DISK_BLOCK;
+}
+
+static void change_pages(struct file *f, uint64_t at, const char *kind)
+{
+    uint64_t pages = prng_chance(&prng, 50) ? 1 : 1 + prng_below(&prng, 32), size = pages * DISK_BLOCK;
+    bool whole = strcmp(f->name, "manifest") == 0; /* copies are written whole */
+    at = whole ? at / MANIFEST_BYTES * MANIFEST_BYTES : at / DISK_BLOCK * DISK_BLOCK;
+    size = least(whole ? MANIFEST_BYTES : size, f->size - at);
+    const struct file *old = find_file(&other, f->name);
+    const uint8_t *bytes = NULL;
+    if (strcmp(kind, "misdirect") == 0)
+        bytes = wrong_place(f, size);
+    else if (old && old->size >= at + size)
+        bytes = old->bytes + at;
+    if (!bytes)
+        exit(NO_DRAW);
+    memmove(f->bytes + at, bytes, size);
+}
+
+static void change(struct file *f, uint64_t at, const char *kind)
+{
+    at = least(at, f->size - 1);
+    if (strcmp(kind, "flip") == 0) {
+        f->bytes[at] ^= (uint8_t)(1 << prng_below(&prng, 8));
+    } else if (strcmp(kind, "zero") == 0) {
+        uint64_t sectors = prng_chance(&prng, 50) ? 1 : 1 + prng_below(&prng, 64);
+        uint64_t end = strcmp(f->name, "manifest") == 0 && at < MANIFEST_BYTES ? MANIFEST_BYTES : f->size;
+        at = at / 512 * 512;
+        memset(f->bytes + at, 0, least(sectors * 512, end - at));
+    } else {
+        change_pages(f, at, kind);
+    }
+}
+
+/* What is different from what it was. */
+static struct damage changed(struct file *f, const uint8_t *before, uint64_t size)
+{
+    struct damage d = {.file = f, .from = UINT64_MAX, .cut = f->size < size};
+    for (uint64_t i = 0; i < f->size; i++) {
+        if (f->bytes[i] == before[i])
+            continue;
+        d.from = d.from == UINT64_MAX ? i : d.from;
+        d.end = i + 1;
+    }
+    if (d.cut) {
+        d.from = f->size;
+        d.end = size;
+    }
+    if (d.from == UINT64_MAX)
+        exit(NO_DRAW);
+    return d;
+}
+
+static struct damage damage_bytes(const char *kind, const char *place)
+{
+    uint64_t at = 0;
+    struct file *f = pick_file(place, &at);
+    if (!f || f->size == 0)
+        exit(NO_DRAW);
+    uint64_t size = f->size;
+    uint8_t *before = malloc(size);
+    must(before != NULL);
+    memcpy(before, f->bytes, size);
+    if (strcmp(kind, "cut") == 0) {
+        bool second = strcmp(place, "manifest") == 0;
+        f->size = second ? MANIFEST_BYTES + prng_below(&prng, MANIFEST_BYTES)
+                         : prng_below(&prng, strcmp(place, "manifests") == 0 ? MANIFEST_BYTES : f->size);
+    } else {
+        change(f, at, kind);
+        if (strcmp(place, "manifests") == 0)
+            change(f, MANIFEST_BYTES + at, kind);
+    }
+    struct damage d = changed(f, before, size);
+    free(before);
+    return d;
+}
+
+/* -- what must come of it -- */
+
+static bool hits(const struct damage *d, const struct file *f, uint64_t from, uint64_t end)
+{
+    return d->file == f && d->from < end && from < d->end;
+}
+
+static const char *judge_manifest(const struct damage *d)
+{
+    static struct manifest m;
+    unsigned damaged;
+    if (!d->cut && (d->from >= MANIFEST_BYTES || d->end <= MANIFEST_BYTES))
+        return "harmless";
+    bool whole = !d->cut && manifest_decode(&m, d->file->bytes, &damaged) == LEAT_OK; /* an old one, or one twice */
+    return whole ? "either" : "refused";
+}
+
+static const char *judge_checkpoint(const struct damage *d)
+{
+    char name[NAME_MAX_];
+    snprintf(name, sizeof name, "checkpoint-%u", map.m.checkpoint_area);
+    bool used = map.m.checkpoint_block != 0 && strcmp(name, d->file->name) == 0;
+    return used && d->from < map.m.checkpoint_bytes ? "refused" : "harmless";
+}
+
+/* Blocks that are known to have been durable, by what is still whole. */
+static uint64_t still_known(const struct damage *d)
+{
+    uint64_t known = map.m.checkpoint_block;
+    for (uint32_t i = 0; i < map.m.segments; i++)
+        known = map.m.segment[i].first > known ? map.m.segment[i].first : known;
+    for (unsigned i = 0; i < map.count; i++) {
+        const struct block *b = &map.blocks[i];
+        if (b->number > map.m.checkpoint_block && b->durable > known &&
+            !hits(d, b->file, b->offset, b->offset + b->size))
+            known = b->durable;
+    }
+    return known;
+}
+
+static void judge_facts(const struct damage *d, const struct block *b, FILE *hurt)
+{
+    uint32_t at = RECORD_HEADER;
+    for (uint32_t i = 0; i < b->facts; i++) {
+        struct fact f;
+        const uint8_t *bytes =
+            b->file->bytes + b->offset + at; /* sizes are those of before the damage: see judge_log */
+        if (fact_decode(&f, bytes, b->size - at, lsn_make(b->number, i), false) != LEAT_OK)
+            fail("block %llu has a fact that is none", (unsigned long long)b->number);
+        uint64_t from = b->offset + at;
+        if (f.kind == FACT_PUT && hits(d, b->file, from, from + fact_size(&f)))
+            fprintf(hurt, "%llu\n", (unsigned long long)history_whose(f.put.body, f.put.body_size));
+        at += fact_size(&f);
+    }
+}
+
+/* `before`: the file as it was, so that its facts can be read. */
+static const char *judge_log(const struct damage *d, const struct file *before, FILE *hurt)
+{
+    const char *expect = d->cut ? "refused" : "harmless";
+    uint64_t known = still_known(d);
+    bool listed = false, in_log = false;
+    for (uint32_t i = 0; i < map.m.segments; i++) {
+        char name[NAME_MAX_];
+        snprintf(name, sizeof name, "log-%08u", map.m.segment[i].file);
+        listed |= strcmp(name, d->file->name) == 0;
+    }
+    if (!listed)
+        return "refused";
+    for (unsigned i = 0; i < map.count; i++) {
+        struct block *b = &map.blocks[i];
+        in_log |= b->file == d->file;
+        if (!hits(d, b->file, b->offset, b->offset + b->size) || d->cut)
+            continue;
+        if (b->number > map.m.checkpoint_block) {
+            if (b->number > known && b->facts > 0)
+                exit(NO_DRAW);
+            if (b->number <= known)
+                expect = "refused";
+        } else if (b->head && d->from < (b->size == DISK_BLOCK ? DISK_BLOCK : RECORD_HEADER)) {
+            expect = "refused"; /* the head of each segment is looked at */
+        } else {
+            struct block was = *b;
+            was.file = before;
+            struct damage same = *d;
+            same.file = (struct file *)(uintptr_t)before;
+            judge_facts(&same, &was, hurt);
+            if (strcmp(expect, "harmless") == 0)
+                expect = "cold";
+        }
+    }
+    return in_log || d->cut ? expect : "either";
+}
+
+static void run_damage(const char *dir, const char *kind, const char *place, FILE *hurt)
+{
+    static struct directory before;
+    read_directory(&before, dir);
+    struct damage d = damage_bytes(kind, place);
+    const char *expect = d.file->name[0] == 'm'   ? judge_manifest(&d)
+                         : d.file->name[0] == 'c' ? judge_checkpoint(&d)
+                                                  : judge_log(&d, find_file(&before, d.file->name), hurt);
+    write_file(d.file, dir);
+    printf("%s %s %llu %llu %s\n", expect, d.file->name, (unsigned long long)d.from, (unsigned long long)d.end,
+           d.cut ? "cut" : "changed");
+}
+
+/* -- whole files -- */
+
+static const struct file *pick_segment(struct directory *d)
+{
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        const struct file *f = &d->files[prng_below(&prng, d->count)];
+        if (f->name[0] == 'l' && f->size > 0 && f->bytes[0] != 0)
+            return f;
+    }
+    exit(NO_DRAW);
+}
+
+static void run_files(const char *dir, const char *kind)
+{
+    const struct file *one = pick_segment(&now);
+    char path[512];
+    if (strcmp(kind, "lost") == 0) {
+        snprintf(path, sizeof path, "%s/%s", dir, one->name);
+        if (unlink(path) != 0)
+            fail("%s: %s", path, strerror(errno));
+        printf("refused %s 0 %llu lost\n", one->name, (unsigned long long)one->size);
+        return;
+    }
+    if (strcmp(kind, "extra") == 0) {
+        struct file extra = *one;
+        snprintf(extra.name, sizeof extra.name, "log-%08u", 900u + (unsigned)prng_below(&prng, 99));
+        write_file(&extra, dir);
+        printf("refused %s 0 %llu extra\n", extra.name, (unsigned long long)extra.size);
+        return;
+    }
+    /* twin, foreign: one of ours gets the bytes of another. */
+    const struct file *from = strcmp(kind, "twin") == 0 ? pick_segment(&now) : pick_segment(&other);
+    struct file *to = find_file(&now, one->name);
+    if (from == one || from->size != to->size)
+        exit(NO_DRAW);
+    struct damage d = {.file = to, .from = 0, .end = to->size};
+    bool in_log = false, head = false;
+    uint64_t known = still_known(&d);
+    for (unsigned i = 0; i < map.count; i++) {
+        const struct block *b = &map.blocks[i];
+        in_log |= b->file == to;
+        head |= b->file == to && b->head;
+        if (b->file == to && b->number > known && b->facts > 0)
+            exit(NO_DRAW);
+    }
+    memcpy(to->bytes, from->bytes, to->size);
+    write_file(to, dir);
+    printf("%s %s 0 %llu %s\n",
+           head     ? "refused"
+           : in_log ? "refused"
+                    : "either",
+           to->name, (unsigned long long)to->size, kind);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 7) {
+        fprintf(stderr, "usage: prog_rot DIR SEED KIND PLACE OTHER HURT\n");
+        return 64;
+    }
+    const char *kind = argv[3];
+    prng = prng_seed(strtoull(argv[2], NULL, 10), 2);
+    FILE *hurt = fopen(argv[6], "w");
+    if (!hurt)
+        fail("%s: %s", argv[6], strerror(errno));
+    read_directory(&now, argv[1]);
+    read_directory(&other, argv[5]);
+    map_directory(&now);
+    bool files = strcmp(kind, "lost") == 0 || strcmp(kind, "extra") == 0 || strcmp(kind, "twin") == 0 ||
+                 strcmp(kind, "foreign") == 0;
+    if (files)
+        run_files(argv[1], kind);
+    else
+        run_damage(argv[1], kind, argv[4], hurt);
+    return fclose(hurt) == 0 ? 0 : 1;
+}
