@@ -249,7 +249,6 @@ static bool recover_segments_open(struct journal *j)
     j->backup.slots = calloc(pool, sizeof j->backup.slots[0]);
     t->next_name = 1;
     t->borrowed = SEGMENT_NONE;
-    t->ahead = 1;
     if (!t->pool || !t->order || !t->unused || !t->indices || !j->backup.slots)
         return false;
     while (t->unused_count < pool) {

@@ -52,6 +52,8 @@ static uint64_t max64(uint64_t a, uint64_t b)
 static enum leat_status replay_check_head(struct journal *j, uint32_t order, char error[256])
 {
     const struct segment *s = segment_at(j, order);
+    if (s->keep)
+        return LEAT_OK; /* its directory has been checked */
     struct record found = {0},
                   expected = {.cluster = j->ledger.m.cluster, .incarnation = s->incarnation, .number = s->first};
     uint64_t unreadable = recover_read(j, s->file, 0, j->replay->window.bytes, DISK_BLOCK);

@@ -143,6 +143,8 @@ TEST(recovery, a_block_that_some_block_calls_durable_is_rot_and_the_range_is_exa
 static struct log_rig *three_in_flight(void)
 {
     struct log_rig *r = written(3, true);
+    fake_disk_create_fail(r->disk,
+                          1000); /* no segment is made, or a manifest written that lists the next one's block */
     opens_with(r, 40);
     for (unsigned k = 0; k < 3; k++) {
         struct lsn lsn;
