@@ -207,6 +207,7 @@ struct tear {
     uint32_t order; /* where it should begin */
     uint64_t offset;
     uint64_t end;     /* where it ends at the latest, in the same segment; 0: with that */
+    uint64_t next;    /* where the first whole block of the next segment stands; UINT64_MAX: there is none */
     uint64_t highest; /* number of a whole block behind it, or 0 */
     bool torn;        /* it had been begun */
 };
@@ -228,6 +229,8 @@ static uint32_t replay_behind(struct journal *j, struct tear *tear, uint32_t ord
     tear->highest = max64(tear->highest, found.number);
     if (order == tear->order && offset > tear->offset && tear->end == 0)
         tear->end = offset;
+    if (order == tear->order + 1 && tear->next == UINT64_MAX)
+        tear->next = offset;
     return record_disk_size(found.payload_size);
 }
 
@@ -287,7 +290,7 @@ static bool replay_claims(struct journal *j, uint32_t order, uint64_t offset)
 static struct tear replay_tear(struct journal *j)
 {
     const struct segments *t = &j->segments;
-    struct tear tear = {.block = j->sealed + 1, .order = t->log_count, .offset = 0};
+    struct tear tear = {.block = j->sealed + 1, .order = t->log_count, .offset = 0, .next = UINT64_MAX};
     bool here = t->log_count > 0 && t->tail < t->bytes;
     bool next = t->log_count < t->total && segment_at(j, t->log_count)->first == tear.block;
     if (here && !next) {
@@ -301,6 +304,23 @@ static struct tear replay_tear(struct journal *j)
     tear.torn = tear.torn || replay_claims(j, tear.order, tear.offset);
     tear.end = replay_claimed_end(j, &tear);
     return tear;
+}
+
+/* Where nothing begins behind the last block, but the next segment does not begin with a block either, that is where it
+ * was. */
+static enum leat_status replay_rotten(struct journal *j, const struct tear *tear, char error[256])
+{
+    bool here = tear->torn || tear->end != 0 || tear->next == 0 || tear->next == UINT64_MAX;
+    uint32_t order = here ? tear->order : tear->order + 1;
+    uint64_t end = !here ? tear->next : tear->end ? tear->end : j->segments.bytes;
+    char name[DISK_NAME_MAX] = "(no segment)";
+    if (order < j->segments.total)
+        segment_name(name, segment_at(j, order)->name);
+    mark(rot_refused);
+    return recover_say(LEAT_CORRUPT, error,
+                       "%s, bytes %" PRIu64 "..%" PRIu64 ": block %" PRIu64
+                       " is damaged or missing, and blocks up to %" PRIu64 " were durable",
+                       name, here ? tear->offset : 0, end - 1, tear->block, j->replay->known);
 }
 
 /* No block follows: LEAT_OK at the end of the log, torn or not; LEAT_CORRUPT and the exact range for rot. */
@@ -320,16 +340,8 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
 #if LEAT_BUG == 5
     known = tear.highest = 0;
 #endif
-    if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX) {
-        char name[DISK_NAME_MAX] = "(no segment)";
-        if (tear.order < j->segments.total)
-            segment_name(name, segment_at(j, tear.order)->name);
-        mark(rot_refused);
-        return recover_say(LEAT_CORRUPT, error,
-                           "%s, bytes %" PRIu64 "..%" PRIu64 ": block %" PRIu64
-                           " is damaged or missing, and blocks up to %" PRIu64 " were durable",
-                           name, tear.offset, (tear.end ? tear.end : j->segments.bytes) - 1, tear.block, known);
-    }
+    if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX)
+        return replay_rotten(j, &tear, error);
     if (tear.torn || tear.highest > 0) {
         mark(torn_tail);
         j->counters.torn_tails++;

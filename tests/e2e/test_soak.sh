@@ -4,7 +4,7 @@
 #
 # What this machine can do is measured first, for a few seconds. Sessions and connections come and go meanwhile: every tenth
 # of the time somebody asks for the counters over TCP and HTTP. `make soak` runs it for an hour.
-seconds=45
+seconds=40
 [ "$1" = --seconds ] && seconds=$2
 . tests/e2e/lib.sh soak
 export LEAT_ADDRESS

@@ -129,8 +129,7 @@ TEST(recovery, a_block_that_some_block_calls_durable_is_rot_and_the_range_is_exa
                 copy(r, &other, &p); /* misdirected */
             char words[128];
             snprintf(words, sizeof words, "%s, bytes %llu..", p.name, (unsigned long long)p.offset);
-            if (p.offset > 0 || kind < 2) /* else nothing says that it was not the last of the segment before */
-                refused(r, LEAT_CORRUPT, words);
+            refused(r, LEAT_CORRUPT, words);
             snprintf(words, sizeof words, "block %llu is damaged", (unsigned long long)number);
             refused(r, LEAT_CORRUPT, words);
             assert_true(mark_count("rot_refused") > 0);
