@@ -1,7 +1,7 @@
 #!/bin/bash
-# test_rot.sh [--trials N] [--bug] - a disk that lies: one place of a stopped broker's directory is damaged, again and again, and
-# each start ends as FAULTS say: refused with 65 and the place in the sentence, nothing changed; or everything is delivered
-# that was put and not finished, byte for byte, and nothing else.
+# test_rot.sh [--trials N] [--bug] - a disk that lies: one place of a stopped broker's directory is damaged, again and again,
+# and each start ends as FAULTS.md says: refused with 65 and the place in the sentence, nothing changed; or everything is
+# delivered that was put and not finished, byte for byte, and nothing else.
 #
 # What is damaged, and what must come of it, is prog_rot's; who knows what is left is prog_left. A base is a directory with
 # a life of segments recycled, sealed and half full, stopped by SIGTERM or kill -9, beside an older copy of itself and the
@@ -23,7 +23,7 @@ DRAWS=(flip:sealed flip:tail flip:manifest flip:manifests flip:checkpoint zero:s
     zero:checkpoint misdirect:sealed misdirect:tail misdirect:manifest misdirect:manifests misdirect:checkpoint stale:sealed
     stale:tail stale:manifest stale:manifests stale:checkpoint cut:sealed cut:tail cut:manifest cut:manifests cut:checkpoint
     lost:any extra:any twin:any foreign:any)
-PER_BASE=$((${#DRAWS[@]} * 2))
+PER_BASE=$((${#DRAWS[@]} * 2)) base=''
 
 # A life of $1, with a kill -9 in it; an older copy of it, of the same start; the end by signal $2.
 live() { # NAME SIGNAL SEED
@@ -33,7 +33,6 @@ live() { # NAME SIGNAL SEED
         fill "$1" $(($3 + 2)) 40 && broker_ends "$2"
 }
 sums() { (cd "$T/data" && cksum log-* checkpoint-* manifest) 2>/dev/null; }
-
 metric() { curl -s -m 10 "$(sed -n 's/^leatd: http //p' "$T/broker.err")/metrics" | sed -n "s/^$1 //p"; }
 
 # What the refusal says: FILE and, where bytes are named, a range that has damage in it.
@@ -116,7 +115,7 @@ is "one that does not come is noticed" compare 'message 5 .* is lost' '1a 5 jobs
 is "one with another id is noticed" compare 'came twice, or as' '20s/[0-9a-f]$/x/'
 is "one of another queue is noticed" compare 'came twice, or as' '20s/ jobs / jobs-kept /;20t;20s/ jobs-kept / jobs /'
 while [ $done -lt "$trials" ]; do
-    if [ $((done % PER_BASE)) = 0 ]; then
+    if [ "$base" != base$((done / PER_BASE)) ]; then
         rm -rf "$T/${base:-none}"*
         base=base$((done / PER_BASE))
         [ $((done / PER_BASE % 2)) = 0 ] && end_by=KILL || end_by=TERM
