@@ -30,7 +30,7 @@
 #include "must.h"
 #include "record.h"
 
-enum { FILES_MAX = 256, NAME_MAX_ = 32, NO_DRAW = 3 };
+enum { FILES_MAX = 256, FILE_NAME = 32, NO_DRAW = 3 };
 
 __attribute__((format(printf, 1, 2))) _Noreturn static void fail(const char *format, ...)
 {
@@ -50,7 +50,7 @@ static uint64_t least(uint64_t a, uint64_t b)
 /* -- a directory in memory -- */
 
 struct file {
-    char name[NAME_MAX_];
+    char name[FILE_NAME];
     uint8_t *bytes;
     uint64_t size;
 };
@@ -125,11 +125,13 @@ struct block {
     bool head; /* its number stands in the manifest */
 };
 
+static struct directory was, now, other; /* as it was found, as it will be, the older or foreign one */
+static struct prng prng;
 static struct {
     struct manifest m;
     struct block *blocks; /* in the order of the log */
     unsigned count;
-} map;
+} map; /* of `was` */
 
 static void map_blocks(const struct file *f, const struct manifest_segment *s)
 {
@@ -157,7 +159,7 @@ static void map_directory(struct directory *d)
     if (!manifest || manifest_decode(&map.m, manifest->bytes, &damaged) != LEAT_OK || damaged > 0)
         fail("the manifest is not whole to begin with");
     for (uint32_t i = 0; i < map.m.segments; i++) {
-        char name[NAME_MAX_];
+        char name[FILE_NAME];
         snprintf(name, sizeof name, "log-%08u", map.m.segment[i].file);
         struct file *f = find_file(d, name);
         if (!f)
@@ -176,13 +178,10 @@ struct damage {
     bool cut;
 };
 
-static struct prng prng;
-static struct directory now, other;
-
 /* The file that a damage at this place hits; *at: a byte of something that is in use there. */
 static struct file *pick_file(const char *place, uint64_t *at)
 {
-    char name[NAME_MAX_] = "manifest";
+    char name[FILE_NAME] = "manifest";
     *at = prng_below(&prng, 2 * MANIFEST_BYTES);
     if (strcmp(place, "manifests") == 0)
         *at = 0;
@@ -250,18 +249,19 @@ static void change(struct file *f, uint64_t at, const char *kind)
 }
 
 /* What is different from what it was. */
-static struct damage changed(struct file *f, const uint8_t *before, uint64_t size)
+static struct damage changed(struct file *f)
 {
-    struct damage d = {.file = f, .from = UINT64_MAX, .cut = f->size < size};
+    const struct file *before = find_file(&was, f->name);
+    struct damage d = {.file = f, .from = UINT64_MAX, .cut = f->size < before->size};
     for (uint64_t i = 0; i < f->size; i++) {
-        if (f->bytes[i] == before[i])
+        if (f->bytes[i] == before->bytes[i])
             continue;
         d.from = d.from == UINT64_MAX ? i : d.from;
         d.end = i + 1;
     }
     if (d.cut) {
         d.from = f->size;
-        d.end = size;
+        d.end = before->size;
     }
     if (d.from == UINT64_MAX)
         exit(NO_DRAW);
@@ -274,29 +274,28 @@ static struct damage damage_bytes(const char *kind, const char *place)
     struct file *f = pick_file(place, &at);
     if (!f || f->size == 0)
         exit(NO_DRAW);
-    uint64_t size = f->size;
-    uint8_t *before = malloc(size);
-    must(before != NULL);
-    memcpy(before, f->bytes, size);
     if (strcmp(kind, "cut") == 0) {
-        bool second = strcmp(place, "manifest") == 0;
-        f->size = second ? MANIFEST_BYTES + prng_below(&prng, MANIFEST_BYTES)
-                         : prng_below(&prng, strcmp(place, "manifests") == 0 ? MANIFEST_BYTES : f->size);
+        f->size = strcmp(place, "manifest") == 0    ? MANIFEST_BYTES + prng_below(&prng, MANIFEST_BYTES)
+                  : strcmp(place, "manifests") == 0 ? prng_below(&prng, MANIFEST_BYTES)
+                                                    : prng_below(&prng, f->size);
     } else {
         change(f, at, kind);
         if (strcmp(place, "manifests") == 0)
             change(f, MANIFEST_BYTES + at, kind);
     }
-    struct damage d = changed(f, before, size);
-    free(before);
-    return d;
+    return changed(f);
 }
 
 /* -- what must come of it -- */
 
-static bool hits(const struct damage *d, const struct file *f, uint64_t from, uint64_t end)
+static bool hits(const struct damage *d, const struct block *b, uint64_t from, uint64_t end)
 {
-    return d->file == f && d->from < end && from < d->end;
+    return strcmp(d->file->name, b->file->name) == 0 && d->from < end && from < d->end;
+}
+
+static bool hits_block(const struct damage *d, const struct block *b)
+{
+    return hits(d, b, b->offset, b->offset + b->size);
 }
 
 static const char *judge_manifest(const struct damage *d)
@@ -311,7 +310,7 @@ static const char *judge_manifest(const struct damage *d)
 
 static const char *judge_checkpoint(const struct damage *d)
 {
-    char name[NAME_MAX_];
+    char name[FILE_NAME];
     snprintf(name, sizeof name, "checkpoint-%u", map.m.checkpoint_area);
     bool used = map.m.checkpoint_block != 0 && strcmp(name, d->file->name) == 0;
     return used && d->from < map.m.checkpoint_bytes ? "refused" : "harmless";
@@ -325,78 +324,81 @@ static uint64_t still_known(const struct damage *d)
         known = map.m.segment[i].first > known ? map.m.segment[i].first : known;
     for (unsigned i = 0; i < map.count; i++) {
         const struct block *b = &map.blocks[i];
-        if (b->number > map.m.checkpoint_block && b->durable > known &&
-            !hits(d, b->file, b->offset, b->offset + b->size))
+        if (b->number > map.m.checkpoint_block && b->durable > known && !hits_block(d, b))
             known = b->durable;
     }
     return known;
 }
 
-static void judge_facts(const struct damage *d, const struct block *b, FILE *hurt)
+/* Messages of a block whose bytes were hit. */
+static void list_hurt(const struct damage *d, const struct block *b, FILE *hurt)
 {
     uint32_t at = RECORD_HEADER;
-    for (uint32_t i = 0; i < b->facts; i++) {
-        struct fact f;
-        const uint8_t *bytes =
-            b->file->bytes + b->offset + at; /* sizes are those of before the damage: see judge_log */
-        if (fact_decode(&f, bytes, b->size - at, lsn_make(b->number, i), false) != LEAT_OK)
-            fail("block %llu has a fact that is none", (unsigned long long)b->number);
+    struct fact f;
+    for (uint32_t i = 0; i < b->facts; i++, at += fact_size(&f)) {
         uint64_t from = b->offset + at;
-        if (f.kind == FACT_PUT && hits(d, b->file, from, from + fact_size(&f)))
+        if (fact_decode(&f, b->file->bytes + from, b->size - at, lsn_make(b->number, i), false) != LEAT_OK)
+            fail("block %llu has a fact that is none", (unsigned long long)b->number);
+        if (f.kind == FACT_PUT && hits(d, b, from, from + fact_size(&f)))
             fprintf(hurt, "%llu\n", (unsigned long long)history_whose(f.put.body, f.put.body_size));
-        at += fact_size(&f);
     }
 }
 
-/* `before`: the file as it was, so that its facts can be read. */
-static const char *judge_log(const struct damage *d, const struct file *before, FILE *hurt)
+static bool in_manifest(const struct file *f)
 {
-    const char *expect = d->cut ? "refused" : "harmless";
-    uint64_t known = still_known(d);
-    bool listed = false, in_log = false;
+    char name[FILE_NAME];
     for (uint32_t i = 0; i < map.m.segments; i++) {
-        char name[NAME_MAX_];
         snprintf(name, sizeof name, "log-%08u", map.m.segment[i].file);
-        listed |= strcmp(name, d->file->name) == 0;
+        if (strcmp(name, f->name) == 0)
+            return true;
     }
-    if (!listed)
-        return "refused";
-    for (unsigned i = 0; i < map.count; i++) {
-        struct block *b = &map.blocks[i];
-        in_log |= b->file == d->file;
-        if (!hits(d, b->file, b->offset, b->offset + b->size) || d->cut)
-            continue;
-        if (b->number > map.m.checkpoint_block) {
-            if (b->number > known && b->facts > 0)
-                exit(NO_DRAW);
-            if (b->number <= known)
-                expect = "refused";
-        } else if (b->head && d->from < (b->size == DISK_BLOCK ? DISK_BLOCK : RECORD_HEADER)) {
-            expect = "refused"; /* the head of each segment is looked at */
-        } else {
-            struct block was = *b;
-            was.file = before;
-            struct damage same = *d;
-            same.file = (struct file *)(uintptr_t)before;
-            judge_facts(&same, &was, hurt);
-            if (strcmp(expect, "harmless") == 0)
-                expect = "cold";
-        }
-    }
-    return in_log || d->cut ? expect : "either";
+    return false;
 }
 
-static void run_damage(const char *dir, const char *kind, const char *place, FILE *hurt)
+static const char *judge_log(const struct damage *d, FILE *hurt)
 {
-    static struct directory before;
-    read_directory(&before, dir);
+    uint64_t known = still_known(d);
+    bool in_log = false, refused = d->cut || !in_manifest(d->file), cold = false;
+    for (unsigned i = 0; i < map.count && !refused; i++) {
+        const struct block *b = &map.blocks[i];
+        in_log |= strcmp(b->file->name, d->file->name) == 0;
+        if (!hits_block(d, b))
+            continue;
+        if (b->number > known && b->facts > 0)
+            exit(NO_DRAW);
+        bool replayed = b->number > map.m.checkpoint_block;
+        uint64_t looked_at = !b->head ? 0 : b->size == DISK_BLOCK ? DISK_BLOCK : RECORD_HEADER;
+        refused = replayed ? b->number <= known : looked_at > 0 && d->from < b->offset + looked_at;
+        cold |= !replayed;
+        if (!replayed && !refused)
+            list_hurt(d, b, hurt);
+    }
+    return refused ? "refused" : cold ? "cold" : in_log ? "harmless" : "either";
+}
+
+static const char *judge(const struct damage *d, FILE *hurt)
+{
+    switch (d->file->name[0]) {
+    case 'm':
+        return judge_manifest(d);
+    case 'c':
+        return judge_checkpoint(d);
+    default:
+        return judge_log(d, hurt);
+    }
+}
+
+static void say(const char *expect, const struct damage *d, const char *what)
+{
+    printf("%s %s %llu %llu %s\n", expect, d->file->name, (unsigned long long)d->from, (unsigned long long)d->end,
+           what);
+}
+
+static void run_bytes(const char *dir, const char *kind, const char *place, FILE *hurt)
+{
     struct damage d = damage_bytes(kind, place);
-    const char *expect = d.file->name[0] == 'm'   ? judge_manifest(&d)
-                         : d.file->name[0] == 'c' ? judge_checkpoint(&d)
-                                                  : judge_log(&d, find_file(&before, d.file->name), hurt);
     write_file(d.file, dir);
-    printf("%s %s %llu %llu %s\n", expect, d.file->name, (unsigned long long)d.from, (unsigned long long)d.end,
-           d.cut ? "cut" : "changed");
+    say(judge(&d, hurt), &d, d.cut ? "cut" : "changed");
 }
 
 /* -- whole files -- */
@@ -411,46 +413,45 @@ static const struct file *pick_segment(struct directory *d)
     exit(NO_DRAW);
 }
 
-static void run_files(const char *dir, const char *kind)
+static void run_lost(const char *dir)
 {
     const struct file *one = pick_segment(&now);
+    struct damage d = {.file = find_file(&now, one->name), .end = one->size};
     char path[512];
-    if (strcmp(kind, "lost") == 0) {
-        snprintf(path, sizeof path, "%s/%s", dir, one->name);
-        if (unlink(path) != 0)
-            fail("%s: %s", path, strerror(errno));
-        printf("refused %s 0 %llu lost\n", one->name, (unsigned long long)one->size);
-        return;
-    }
-    if (strcmp(kind, "extra") == 0) {
-        struct file extra = *one;
-        snprintf(extra.name, sizeof extra.name, "log-%08u", 900u + (unsigned)prng_below(&prng, 99));
-        write_file(&extra, dir);
-        printf("refused %s 0 %llu extra\n", extra.name, (unsigned long long)extra.size);
-        return;
-    }
-    /* twin, foreign: one of ours gets the bytes of another. */
-    const struct file *from = strcmp(kind, "twin") == 0 ? pick_segment(&now) : pick_segment(&other);
-    struct file *to = find_file(&now, one->name);
-    if (from == one || from->size != to->size)
-        exit(NO_DRAW);
-    struct damage d = {.file = to, .from = 0, .end = to->size};
-    bool in_log = false, head = false;
+    snprintf(path, sizeof path, "%s/%s", dir, one->name);
+    if (unlink(path) != 0)
+        fail("%s: %s", path, strerror(errno));
+    say("refused", &d, "lost");
+}
+
+static void run_extra(const char *dir)
+{
+    struct file extra = *pick_segment(&now);
+    struct damage d = {.file = &extra, .end = extra.size};
+    snprintf(extra.name, sizeof extra.name, "log-%08u", 900u + (unsigned)prng_below(&prng, 99));
+    write_file(&extra, dir);
+    say("refused", &d, "extra");
+}
+
+/* One of ours gets the bytes of another. */
+static void run_exchanged(const char *dir, const char *kind, struct directory *theirs)
+{
+    struct file *to = find_file(&now, pick_segment(&now)->name);
+    const struct file *from = pick_segment(theirs);
+    struct damage d = {.file = to, .end = to->size};
+    bool in_log = false;
     uint64_t known = still_known(&d);
+    if (from == to || from->size != to->size)
+        exit(NO_DRAW);
     for (unsigned i = 0; i < map.count; i++) {
         const struct block *b = &map.blocks[i];
-        in_log |= b->file == to;
-        head |= b->file == to && b->head;
-        if (b->file == to && b->number > known && b->facts > 0)
+        in_log |= hits_block(&d, b);
+        if (hits_block(&d, b) && b->number > known && b->facts > 0)
             exit(NO_DRAW);
     }
     memcpy(to->bytes, from->bytes, to->size);
     write_file(to, dir);
-    printf("%s %s 0 %llu %s\n",
-           head     ? "refused"
-           : in_log ? "refused"
-                    : "either",
-           to->name, (unsigned long long)to->size, kind);
+    say(in_log ? "refused" : "either", &d, kind);
 }
 
 int main(int argc, char **argv)
@@ -466,12 +467,15 @@ int main(int argc, char **argv)
         fail("%s: %s", argv[6], strerror(errno));
     read_directory(&now, argv[1]);
     read_directory(&other, argv[5]);
-    map_directory(&now);
-    bool files = strcmp(kind, "lost") == 0 || strcmp(kind, "extra") == 0 || strcmp(kind, "twin") == 0 ||
-                 strcmp(kind, "foreign") == 0;
-    if (files)
-        run_files(argv[1], kind);
+    read_directory(&was, argv[1]);
+    map_directory(&was);
+    if (strcmp(kind, "lost") == 0)
+        run_lost(argv[1]);
+    else if (strcmp(kind, "extra") == 0)
+        run_extra(argv[1]);
+    else if (strcmp(kind, "twin") == 0 || strcmp(kind, "foreign") == 0)
+        run_exchanged(argv[1], kind, kind[0] == 't' ? &now : &other);
     else
-        run_damage(argv[1], kind, argv[4], hurt);
+        run_bytes(argv[1], kind, argv[4], hurt);
     return fclose(hurt) == 0 ? 0 : 1;
 }

@@ -114,17 +114,22 @@ is "a message that was not left is noticed" compare 'was finished, or never put'
 is "one that does not come is noticed" compare 'message 5 .* is lost' '1a 5 jobs 00000100-0000-8000-8000-000000000000'
 is "one with another id is noticed" compare 'came twice, or as' '20s/[0-9a-f]$/x/'
 is "one of another queue is noticed" compare 'came twice, or as' '20s/ jobs / jobs-kept /;20t;20s/ jobs-kept / jobs /'
+turn=0 futile=0 # a draw that damages nothing is tried again, and given up where this base has nothing for it
 while [ $done -lt "$trials" ]; do
-    if [ "$base" != base$((done / PER_BASE)) ]; then
+    if [ "$base" != base$((turn / PER_BASE)) ]; then
         rm -rf "$T/${base:-none}"*
-        base=base$((done / PER_BASE))
-        [ $((done / PER_BASE % 2)) = 0 ] && end_by=KILL || end_by=TERM
-        is "base $((done / PER_BASE)) can be made" live "$base" $end_by $((seed + done)) || finish
+        base=base$((turn / PER_BASE))
+        [ $((turn / PER_BASE % 2)) = 0 ] && end_by=KILL || end_by=TERM
+        is "$base can be made" live "$base" $end_by $((seed + tries)) || finish
     fi
-    draw=${DRAWS[$((done % ${#DRAWS[@]}))]} tries=$((tries + 1))
+    draw=${DRAWS[$((turn % ${#DRAWS[@]}))]} tries=$((tries + 1))
     trial "${draw%:*}" "${draw#*:}" $((seed + tries))
-    [ "$drawn" = 1 ] || { [ $((tries % 100)) = 99 ] && done=$((done + 1)); continue; }
-    done=$((done + 1))
+    if [ "$drawn" = 0 ]; then
+        futile=$((futile + 1))
+        [ $futile -lt 20 ] || { turn=$((turn + 1)) futile=0; }
+        continue
+    fi
+    done=$((done + 1)) turn=$((turn + 1)) futile=0
     if [ -n "$verdict" ]; then
         wrong=$((wrong + 1))
         echo "FAILED: trial $done, $draw, seed $((seed + tries)): $verdict; drawn: $(cat "$T/draw"); said: $(grep -v 'leatd: data' "$T/broker.err" | tail -n 2 | tr '\n' ' ')"
