@@ -353,7 +353,7 @@ uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uin
 static bool segment_wanted(const struct journal *j)
 {
     const struct segments *t = &j->segments;
-    bool few = t->total - t->log_count < SEGMENT_AHEAD + t->lend;
+    bool few = t->total - t->log_count < (t->lend ? SEGMENT_AHEAD + 1 : SEGMENT_AHEAD);
     few |= t->full; /* only another try tells whether it still is */
     return t->creating == CREATING_NOTHING && few && segment_count(j) < segment_max(j) && t->affordable > 0;
 }
