@@ -8,8 +8,8 @@
  * of HURT may be missing prog_left finish ADDRESS QUEUE FILE             the same, and acknowledges
  *
  * fill works on QUEUE; in the first third of its rounds everything that is taken is finished, so that segments die; in
- * the second some messages go to a queue QUEUE-kept that it does not read, so that segments stay. Nothing is left
- * leased.
+ * the second a few messages go to a queue QUEUE-kept that it does not read, so that segments stay, almost empty, and
+ * are cleaned. Nothing is left leased.
  *
  * FILE has a line "next N", the first number that no message had, then "N QUEUE ID" for each message left; it may be
  * that of an earlier run. Bodies are history.h's. Exit: 0, or 1 with a sentence. */
@@ -149,7 +149,7 @@ static void fill(unsigned rounds)
     static const size_t sizes[] = {1, 10, BATCH};
     for (unsigned r = 0; r < rounds; r++) {
         size_t puts = sizes[prng_below(&p.prng, 3)], takes = sizes[prng_below(&p.prng, 3)];
-        bool kept = r >= rounds / 3 && r < rounds * 2 / 3 && prng_chance(&p.prng, 30);
+        bool kept = puts < BATCH && r >= rounds / 3 && r < rounds * 2 / 3 && prng_chance(&p.prng, 50);
         if (!fill_put(kept ? p.kept : p.queue, puts))
             fail("put: %s", leat_error(p.leat));
         fill_work(takes, r < rounds / 3 ? 100 : 60);

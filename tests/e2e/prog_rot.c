@@ -4,7 +4,8 @@
  *
  * KIND is flip, zero, misdirect (bytes of another place), stale (bytes that OTHER, an older copy of DIR, has there),
  * cut (the file is shorter), lost, extra, twin (a second segment has this one's bytes), foreign (OTHER is another
- * broker's directory). PLACE is sealed, tail, manifest (one copy), manifests (both) or checkpoint. EXPECT is
+ * broker's directory). PLACE is sealed, tail, kept (a keep segment), manifest (one copy), manifests (both) or
+ * checkpoint. EXPECT is
  *
  *   refused    the broker does not start, and names the place
  *   harmless   nobody needs what stood there: everything is delivered
@@ -26,6 +27,7 @@
 
 #include "fact.h"
 #include "history.h"
+#include "keep.h"
 #include "manifest.h"
 #include "must.h"
 #include "record.h"
@@ -133,6 +135,11 @@ static struct {
     unsigned count;
 } map; /* of `was` */
 
+static void segment_name(char name[FILE_NAME], const struct manifest_segment *s)
+{
+    snprintf(name, FILE_NAME, "log-%08u", s->file);
+}
+
 static void map_blocks(const struct file *f, const struct manifest_segment *s)
 {
     struct record r, expected = {.cluster = map.m.cluster, .incarnation = s->incarnation};
@@ -160,7 +167,7 @@ static void map_directory(struct directory *d)
         fail("the manifest is not whole to begin with");
     for (uint32_t i = 0; i < map.m.segments; i++) {
         char name[FILE_NAME];
-        snprintf(name, sizeof name, "log-%08u", map.m.segment[i].file);
+        segment_name(name, &map.m.segment[i]);
         struct file *f = find_file(d, name);
         if (!f)
             fail("%s is missing to begin with", name);
@@ -178,6 +185,21 @@ struct damage {
     bool cut;
 };
 
+/* A keep segment, and a byte at its beginning, where its directory and its messages are. */
+static struct file *pick_kept(uint64_t *at)
+{
+    char name[FILE_NAME];
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        const struct manifest_segment *s = &map.m.segment[prng_below(&prng, map.m.segments)];
+        if (!s->keep)
+            continue;
+        segment_name(name, s);
+        *at = prng_below(&prng, prng_chance(&prng, 50) ? DISK_BLOCK : 64 * 1024);
+        return find_file(&now, name);
+    }
+    return NULL;
+}
+
 /* The file that a damage at this place hits; *at: a byte of something that is in use there. */
 static struct file *pick_file(const char *place, uint64_t *at)
 {
@@ -189,6 +211,8 @@ static struct file *pick_file(const char *place, uint64_t *at)
         snprintf(name, sizeof name, "checkpoint-%u", map.m.checkpoint_area ^ prng_chance(&prng, 10));
         *at = prng_below(&prng, map.m.checkpoint_bytes + 1);
     }
+    if (strcmp(place, "kept") == 0)
+        return pick_kept(at);
     if (strcmp(place, "sealed") != 0 && strcmp(place, "tail") != 0)
         return find_file(&now, name);
     const struct file *last = map.blocks[map.count - 1].file;
@@ -344,21 +368,53 @@ static void list_hurt(const struct damage *d, const struct block *b, FILE *hurt)
     }
 }
 
-static bool in_manifest(const struct file *f)
+static const struct manifest_segment *in_manifest(const struct file *f)
 {
     char name[FILE_NAME];
     for (uint32_t i = 0; i < map.m.segments; i++) {
-        snprintf(name, sizeof name, "log-%08u", map.m.segment[i].file);
+        segment_name(name, &map.m.segment[i]);
         if (strcmp(name, f->name) == 0)
-            return true;
+            return &map.m.segment[i];
     }
-    return false;
+    return NULL;
+}
+
+/* A keep segment: a page of its directory is refused, a message in it is cold. */
+static const char *judge_kept(const struct damage *d, const struct manifest_segment *s, FILE *hurt)
+{
+    const struct file *f = find_file(&was, d->file->name);
+    struct keep_page page = {.pages = 1};
+    bool cold = false;
+    for (uint32_t i = 0; i < page.pages; i++) {
+        const uint8_t *bytes = f->bytes + (uint64_t)i * DISK_BLOCK;
+        page =
+            (struct keep_page){.cluster = map.m.cluster, .first = s->first, .incarnation = s->incarnation, .number = i};
+        if (!keep_open(&page, bytes))
+            fail("%s: page %u of its directory is not whole to begin with", f->name, i);
+        if (d->from < (uint64_t)page.pages * DISK_BLOCK)
+            return "refused";
+        for (uint32_t k = 0; k < page.entries; k++) {
+            struct keep_entry e = keep_get(bytes, k);
+            uint64_t from = e.offset8 * 8ull, end = from + e.size8 * 8ull;
+            struct fact fact;
+            if (d->from >= end || from >= d->end)
+                continue;
+            if (fact_decode(&fact, f->bytes + from, (uint32_t)(end - from), e.lsn, true) != LEAT_OK)
+                fail("%s has a fact that is none", f->name);
+            fprintf(hurt, "%llu\n", (unsigned long long)history_whose(fact.put.body, fact.put.body_size));
+            cold = true;
+        }
+    }
+    return cold ? "cold" : "harmless";
 }
 
 static const char *judge_log(const struct damage *d, FILE *hurt)
 {
     uint64_t known = still_known(d);
-    bool in_log = false, refused = d->cut || !in_manifest(d->file), cold = false;
+    const struct manifest_segment *s = in_manifest(d->file);
+    bool in_log = false, refused = d->cut || !s, cold = false;
+    if (!refused && s->keep)
+        return judge_kept(d, s, hurt);
     for (unsigned i = 0; i < map.count && !refused; i++) {
         const struct block *b = &map.blocks[i];
         in_log |= strcmp(b->file->name, d->file->name) == 0;
@@ -439,7 +495,8 @@ static void run_exchanged(const char *dir, const char *kind, struct directory *t
     struct file *to = find_file(&now, pick_segment(&now)->name);
     const struct file *from = pick_segment(theirs);
     struct damage d = {.file = to, .end = to->size};
-    bool in_log = false;
+    const struct manifest_segment *s = in_manifest(to);
+    bool in_log = s && s->keep;
     uint64_t known = still_known(&d);
     if (from == to || from->size != to->size)
         exit(NO_DRAW);

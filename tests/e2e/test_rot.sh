@@ -4,11 +4,11 @@
 # delivered that was put and not finished, byte for byte, and nothing else.
 #
 # What is damaged, and what must come of it, is prog_rot's; who knows what is left is prog_left. A base is a directory with
-# a life of segments recycled, sealed and half full, stopped by SIGTERM or kill -9, beside an older copy of itself and the
+# a life of segments recycled, sealed, cleaned and half full, stopped by SIGTERM or kill -9, beside an older copy of itself and the
 # directory of another broker. Bodies that no restart reads may be damaged without a refusal: then they are never served,
 # and counted, and all others come. With --bug the broker is one that cuts its log at the first bad block (planted.sh 5), and
 # the test is whether the trials say so.
-trials=58 bug=0
+trials=34 bug=0
 while [ $# -gt 0 ]; do
     case $1 in
     --trials) trials=$2 && shift ;;
@@ -22,17 +22,17 @@ OPTIONS=("${SMALL[@]}" --segment-size 1M --block-max 256K --hot-max 2M --disk-ma
 DRAWS=(flip:sealed flip:tail flip:manifest flip:manifests flip:checkpoint zero:sealed zero:tail zero:manifest zero:manifests
     zero:checkpoint misdirect:sealed misdirect:tail misdirect:manifest misdirect:manifests misdirect:checkpoint stale:sealed
     stale:tail stale:manifest stale:manifests stale:checkpoint cut:sealed cut:tail cut:manifest cut:manifests cut:checkpoint
-    lost:any extra:any twin:any foreign:any)
-PER_BASE=$((${#DRAWS[@]} * 2)) base=''
+    flip:kept zero:kept misdirect:kept stale:kept cut:kept lost:any extra:any twin:any foreign:any)
+PER_BASE=${#DRAWS[@]} base=''
 
 # A life of $1, with a kill -9 in it; an older copy of it, of the same start; the end by signal $2.
 live() { # NAME SIGNAL SEED
     fill() { "$B/prog_left" fill "$address" jobs "$T/$1.left" "$2" "$3"; }
-    broker --data "$T/$1" "${OPTIONS[@]}" && fill "$1" "$3" 80 && broker_ends KILL && broker --data "$T/$1" "${OPTIONS[@]}" &&
+    broker --data "$T/$1" "${OPTIONS[@]}" && fill "$1" "$3" 420 && broker_ends KILL && broker --data "$T/$1" "${OPTIONS[@]}" &&
         fill "$1" $(($3 + 1)) 30 && kill -STOP "$pid" && cp -r "$T/$1" "$T/$1.older" && kill -CONT "$pid" &&
         fill "$1" $(($3 + 2)) 40 && broker_ends "$2"
 }
-sums() { (cd "$T/data" && cksum log-* checkpoint-* manifest) 2>/dev/null; }
+sums() { (cd "$T/data" && cksum log-???????? checkpoint-? manifest) 2>/dev/null; }
 metric() { curl -s -m 10 "$(sed -n 's/^leatd: http //p' "$T/broker.err")/metrics" | sed -n "s/^$1 //p"; }
 
 # What the refusal says: FILE and, where bytes are named, a range that has damage in it.
@@ -45,12 +45,12 @@ names_place() { # FILE FROM END WHAT
     cut) grep -qE "^leatd: .*$1.*(cut|damaged|missing)" <<<"$said" ;;
     *)
         read -r file from end <<<"$(sed -nE 's/^leatd: .*\<(log-[0-9]+|checkpoint-[01]|manifest), bytes ([0-9]+)\.\.([0-9]+).*/\1 \2 \3/p' <<<"$said")"
-        if [ -n "$file" ] && [ "$1" = manifest ]; then
-            : # which is old: the file that does not fit is named
+        if [ "$1" = manifest ]; then # which may be old: then it is said what does not fit it
+            grep -qE '^leatd: .*(log-[0-9]+|checkpoint-[01]|manifest)' <<<"$said"
         elif [ -n "$file" ]; then
             [ "$file" = "$1" ] && [ "$from" -lt "$3" ] && [ "$end" -ge "$2" ]
         else
-            grep -qE "^leatd: .*(\<$1\>|manifest)" <<<"$said"
+            grep -q "^leatd: .*\<$1\>" <<<"$said"
         fi
         ;;
     esac
@@ -119,7 +119,7 @@ while [ $done -lt "$trials" ]; do
     if [ "$base" != base$((turn / PER_BASE)) ]; then
         rm -rf "$T/${base:-none}"*
         base=base$((turn / PER_BASE))
-        [ $((turn / PER_BASE % 2)) = 0 ] && end_by=KILL || end_by=TERM
+        [ $(((turn / PER_BASE + seed) % 2)) = 0 ] && end_by=KILL || end_by=TERM
         is "$base can be made" live "$base" $end_by $((seed + tries)) || finish
     fi
     draw=${DRAWS[$((turn % ${#DRAWS[@]}))]} tries=$((tries + 1))

@@ -36,7 +36,7 @@ done
 run pause 1800 bash tests/e2e/test_pause.sh --cycles 300
 run slow 1800 bash tests/e2e/test_slow.sh --cycles 200
 run reserve 7200 bash tests/e2e/test_reserve.sh --full
-run rot_bug 900 bash tests/e2e/planted.sh 5 tests/e2e/test_rot.sh --bug --trials 58
+run rot_bug 900 bash tests/e2e/planted.sh 5 tests/e2e/test_rot.sh --bug --trials 68
 run powercut_bug 600 bash tests/e2e/test_powercut_bug.sh
 run job 1200 bash tests/e2e/test_job.sh --full
 run backlog 3600 bash tests/e2e/test_backlog.sh --full
