@@ -102,6 +102,8 @@ static void read_directory(struct directory *d, const char *dir)
         if (strncmp(e->d_name, "log-", 4) != 0 && strncmp(e->d_name, "checkpoint-", 11) != 0 &&
             strcmp(e->d_name, "manifest") != 0)
             continue;
+        if (strchr(e->d_name, '.'))
+            continue; /* it was being made when the broker died */
         must(d->count < FILES_MAX);
         struct file *f = &d->files[d->count++];
         snprintf(f->name, sizeof f->name, "%.31s", e->d_name);

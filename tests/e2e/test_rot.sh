@@ -32,6 +32,7 @@ live() { # NAME SIGNAL SEED
         fill "$1" $(($3 + 1)) 30 && kill -STOP "$pid" && cp -r "$T/$1" "$T/$1.older" && kill -CONT "$pid" &&
         fill "$1" $(($3 + 2)) 40 && broker_ends "$2"
 }
+# Not those with a suffix, which were being made when the broker died: any start sweeps them away.
 sums() { (cd "$T/data" && cksum log-???????? checkpoint-? manifest) 2>/dev/null; }
 metric() { curl -s -m 10 "$(sed -n 's/^leatd: http //p' "$T/broker.err")/metrics" | sed -n "s/^$1 //p"; }
 

@@ -591,25 +591,3 @@ TEST(tcp, an_address_is_bound_or_refused_with_a_sentence)
     }
     room_close(&x);
 }
-
-TEST(tcp, an_address_that_a_dead_process_lets_go_a_moment_later_is_bound_then)
-{
-    char error[256] = "", address[64];
-    struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof any;
-    int held = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(bind(held, (struct sockaddr *)&any, sizeof any), 0);
-    assert_int_equal(listen(held, 1), 0);
-    assert_int_equal(getsockname(held, (struct sockaddr *)&any, &size), 0);
-    snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(any.sin_port));
-    pid_t child = fork();
-    if (child == 0) { /* what the kernel does, slowly */
-        poll(NULL, 0, 150);
-        _exit(0);
-    }
-    assert_true(child > 0);
-    close(held);
-    assert_int_equal(open_status(address, error), LEAT_OK);
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-}
