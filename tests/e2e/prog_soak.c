@@ -3,7 +3,7 @@
  *   prog_soak ADDRESS QUEUE SECONDS RATE     RATE puts a second; 0: as many as go
  *
  * Puts, takes, acks and nacks are pipelined over three connections. Of a hundred deliveries two are given back, half of
- * them with a delay, and every two hundredth is left until its lease of 300 ms runs out. Every tenth of the time a line
+ * them with a delay, and every two hundredth is left until its lease of 3 s runs out. Every tenth of the time a line
  * "t PERCENT PUTS ACKS" tells how far it is. Then no more is put and the queue is emptied. At the end the broker's
  * counters must be the oracle's: every message finished once, every delivery ended once, none left.
  *
@@ -19,7 +19,7 @@
 #include "leat.h"
 #include "must.h"
 
-enum { PUTS = 16, TAKES = 4, BATCH = 16, TAKE_MAX = 64, BACKLOG_MAX = 20000, LEASE_MS = 300 };
+enum { PUTS = 16, TAKES = 4, BATCH = 16, TAKE_MAX = 64, BACKLOG_MAX = 20000, LEASE_MS = 3000 };
 
 __attribute__((format(printf, 1, 2))) _Noreturn static void fail(const char *format, ...)
 {
