@@ -99,7 +99,7 @@ DPDK_PARTS   := vhost cryptodev dmadev hash rcu ethdev net meter mbuf mempool ri
 DPDK_LIBS := -Wl,--whole-archive $(DPDK_DRIVERS:%=-l:librte_%.a) -Wl,--no-whole-archive \
              -Wl,--start-group $(DPDK_PARTS:%=-l:librte_%.a) -Wl,--end-group -lnuma -lbsd -lpthread -ldl -lm
 
-.PHONY: bench all install deps run test unit sim asan clang tsan tsan-bins cover cover-programs fuzz fuzz-programs torture tidy clean programs
+.PHONY: bench all install deps run test unit sim asan clang tsan tsan-bins cover cover-programs fuzz fuzz-programs torture soak tidy clean programs
 all: programs
 programs: $(B)/libleat-core.a $(PROGRAMS)
 
@@ -149,8 +149,10 @@ $(B)/lease_cycle: $(B)/perf/micro/lease_cycle.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 $(B)/prog_history: $(B)/tests/e2e/prog_history.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat-dpdk.a $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
-$(B)/prog_judge $(B)/prog_shutdown $(B)/prog_parked: $(B)/prog_%: $(B)/tests/e2e/prog_%.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat.a
+$(B)/prog_judge $(B)/prog_shutdown $(B)/prog_parked $(B)/prog_left $(B)/prog_soak: $(B)/prog_%: $(B)/tests/e2e/prog_%.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
+$(B)/prog_rot: $(B)/tests/e2e/prog_rot.o $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 $(B)/prog_null: $(B)/tests/e2e/prog_null.o $(B)/perf/tally.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
 $(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk.a
@@ -259,6 +261,11 @@ install: programs
 bench: programs
 	@B=$(B) python3 perf/bench.py $(GOALS) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	    $(if $(RESULTS),--results)
+
+# An hour at half load, or SECONDS=60: counters, memory, descriptors and disk at the end.
+soak:
+	@$(MAKE) --no-print-directory -j2 programs $(E2E_BINS)
+	@B=$(B) bash tests/e2e/test_soak.sh --seconds $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),3600)
 
 # Hours of it; build/torture.txt has the results and says where to go on. TORTURE="kill job" for some of the runs.
 torture:

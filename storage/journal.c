@@ -36,13 +36,11 @@ static bool journal_fits(const struct journal *j, uint32_t need, uint32_t facts,
 }
 
 /* A block as large as the open one would become must have a place, so that it can be sealed at any time. */
-static bool journal_has_place(struct journal *j, uint32_t need)
+static bool journal_has_place(const struct journal *j, uint32_t need)
 {
     if (segment_room(j, record_disk_size(j->open.payload + need)))
         return true;
     mark(journal_without_segment);
-    if (j->segments.ahead < 2 && segment_coming(j))
-        j->segments.ahead++;
     return false;
 }
 

@@ -92,7 +92,6 @@ struct segments {
     uint32_t next_name;
     uint64_t bytes;       /* of each */
     uint64_t tail;        /* offset of the next block in the current one */
-    uint32_t ahead;       /* spares wanted */
     uint32_t emptied;     /* segments whose last body has ended since a checkpoint was begun */
     uint8_t creating;     /* enum log_creating: the one file that is being made in the background */
     bool full;            /* the last one could not be made */

@@ -47,7 +47,7 @@ void record_seal(uint8_t *bytes, const struct record *r);
 uint64_t record_hash(const uint8_t *bytes);
 
 /* record_open: judges the block at `bytes`; `expected` says cluster, incarnation, number and previous (previous 0: not
- * known, not compared). *r is set with RECORD_OK, RECORD_UNCHAINED and RECORD_CUT. */
+ * known, not compared). *r is set where the header is whole, whatever comes of it, and else left as it was. */
 enum record_verdict record_open(struct record *r, const uint8_t *bytes, uint64_t available,
                                 const struct record *expected);
 

@@ -4,8 +4,9 @@
  * directory are made first and the manifest's first version is written by journal_start(), so a directory whose
  * creation was cut short has no whole manifest, no damaged pair of them, and only empty segments: it opens as new.
  *
- * A segment that the manifest does not list is empty (made ahead, or given back, when the process ended) and removed;
- * or it holds blocks, and then something has happened here that we do not guess about. */
+ * A segment that the manifest does not list is empty (made ahead, or given back, when the process ended) and removed
+ * once everything else was found to be well; or it holds blocks, and then something has happened here that we do not
+ * guess about. A start that is refused has changed nothing. */
 #include "recover.h"
 
 #include <errno.h>
@@ -171,9 +172,9 @@ static void recover_area_name(char name[DISK_NAME_MAX], unsigned i)
 
 static bool recover_listed(const struct journal *j, const char *name)
 {
-    for (uint32_t i = 0; i < j->ledger.m.segments; i++) {
+    for (uint32_t i = 0; i < j->segments.total; i++) {
         char listed[DISK_NAME_MAX];
-        segment_name(listed, j->ledger.m.segment[i].file);
+        segment_name(listed, segment_at(j, i)->name);
         if (strcmp(name, listed) == 0)
             return true;
     }
@@ -196,14 +197,19 @@ static enum leat_status recover_is_empty(struct journal *j, const char *name, bo
     return LEAT_OK;
 }
 
-/* Removes empty segments that the manifest does not list; others are a reason to stop. */
+static bool recover_next_unlisted(struct journal *j, unsigned *i, char name[DISK_NAME_MAX])
+{
+    while (disk_list(j->disk, (*i)++, name))
+        if (strncmp(name, "log-", 4) == 0 && !recover_listed(j, name))
+            return true;
+    return false;
+}
+
+/* An unlisted segment that is not empty is a reason to stop. */
 static enum leat_status recover_unlisted(struct journal *j, char error[256])
 {
     char name[DISK_NAME_MAX];
-    bool removed = false;
-    for (unsigned i = 0; disk_list(j->disk, i, name); i++) {
-        if (strncmp(name, "log-", 4) != 0 || recover_listed(j, name))
-            continue;
+    for (unsigned i = 0; recover_next_unlisted(j, &i, name);) {
         bool empty = false;
         enum leat_status status = recover_is_empty(j, name, &empty, error);
         if (status != LEAT_OK)
@@ -211,13 +217,20 @@ static enum leat_status recover_unlisted(struct journal *j, char error[256])
         if (!empty)
             return recover_say(LEAT_CORRUPT, error, "%s holds blocks, but the manifest %s", name,
                                j->ledger.m.segments ? "does not list it" : "is missing or empty");
-        mark(unlisted_segment_removed);
-        disk_remove(j->disk, name);
-        removed = true;
     }
-    if (removed && disk_sync_directory(j->disk) < 0)
-        return recover_say(LEAT_DISK_ERROR, error, "cannot sync the data directory");
     return LEAT_OK;
+}
+
+bool recover_tidy(struct journal *j)
+{
+    char name[DISK_NAME_MAX];
+    bool removed = false;
+    for (unsigned i = 0; recover_next_unlisted(j, &i, name); removed = true)
+        disk_remove(j->disk, name);
+    if (!removed)
+        return true;
+    mark(unlisted_segment_removed);
+    return disk_sync_directory(j->disk) == 0;
 }
 
 /* -- a new directory -- */
@@ -236,7 +249,6 @@ static bool recover_segments_open(struct journal *j)
     j->backup.slots = calloc(pool, sizeof j->backup.slots[0]);
     t->next_name = 1;
     t->borrowed = SEGMENT_NONE;
-    t->ahead = 1;
     if (!t->pool || !t->order || !t->unused || !t->indices || !j->backup.slots)
         return false;
     while (t->unused_count < pool) {
@@ -253,6 +265,8 @@ static enum leat_status recover_fresh(struct journal *j, char error[256])
     enum leat_status status = recover_unlisted(j, error);
     if (status != LEAT_OK)
         return status;
+    if (!recover_tidy(j))
+        return recover_say(LEAT_DISK_ERROR, error, "cannot sync the data directory");
     uint64_t seed[2] = {j->config.entropy, 1};
     m->cluster = j->config.cluster ? j->config.cluster : hash_bytes(seed, sizeof seed);
     m->tail_hash = hash_bytes(&m->cluster, sizeof m->cluster) | 1;
@@ -349,10 +363,11 @@ static enum leat_status recover_manifest(struct journal *j, bool *fresh, char er
     enum leat_status status = recover_sync_file(j, "manifest", j->ledger.file, error);
     if (status != LEAT_OK)
         return status;
-    memset(j->ledger.buffer, 0, 2 * MANIFEST_BYTES);
     int64_t size = disk_size(j->disk, j->ledger.file);
-    if (size >= 2 * MANIFEST_BYTES)
-        recover_read(j, j->ledger.file, 0, j->ledger.buffer, 2 * MANIFEST_BYTES);
+    if (size < 2 * MANIFEST_BYTES)
+        return recover_say(LEAT_CORRUPT, error, "the manifest has %" PRId64 " bytes, %d are expected: it was cut", size,
+                           2 * MANIFEST_BYTES);
+    recover_read(j, j->ledger.file, 0, j->ledger.buffer, 2 * MANIFEST_BYTES);
     unsigned damaged = 0;
     status = manifest_decode(&j->ledger.m, j->ledger.buffer, &damaged);
     if (status == LEAT_OK)

@@ -46,6 +46,37 @@ static uint64_t max64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Whether a segment begins with the block that the manifest says, or, if the log has not come to it, with no block of a
+ * later life than the manifest knows. Segments before the checkpoint are not read further than that: here a file that
+ * was exchanged, or a manifest that is old, is found. */
+static enum leat_status replay_check_head(struct journal *j, uint32_t order, char error[256])
+{
+    const struct segment *s = segment_at(j, order);
+    if (s->keep)
+        return LEAT_OK; /* its directory has been checked */
+    struct record found = {0},
+                  expected = {.cluster = j->ledger.m.cluster, .incarnation = s->incarnation, .number = s->first};
+    uint64_t unreadable = recover_read(j, s->file, 0, j->replay->window.bytes, DISK_BLOCK);
+    enum record_verdict verdict = record_open(&found, j->replay->window.bytes, DISK_BLOCK, &expected);
+    if (order < j->segments.log_count && verdict != RECORD_OK && verdict != RECORD_CUT) {
+        mark(segment_head_refused);
+        if (verdict == RECORD_TOO_NEW)
+            return recover_say(LEAT_TOO_NEW, error, "block %" PRIu64 " was written by a newer version of Leat",
+                               s->first);
+        return recover_say(LEAT_CORRUPT, error,
+                           "log-%08u, bytes 0..%d%s: block %" PRIu64 " is damaged or missing, and it was durable",
+                           s->name, DISK_BLOCK - 1, unreadable == 0 ? " cannot be read" : "", s->first);
+    }
+    if (found.cluster == expected.cluster && found.incarnation > s->incarnation) {
+        mark(manifest_old);
+        return recover_say(LEAT_CORRUPT, error,
+                           "log-%08u, bytes 0..%d: block %" PRIu64
+                           " is of life %u of this file, the manifest knows only %u: it is old",
+                           s->name, DISK_BLOCK - 1, found.number, found.incarnation, s->incarnation);
+    }
+    return LEAT_OK;
+}
+
 enum leat_status replay_open(struct journal *j, char error[256])
 {
     const struct manifest *m = &j->ledger.m;
@@ -75,6 +106,11 @@ enum leat_status replay_open(struct journal *j, char error[256])
         char name[DISK_NAME_MAX];
         segment_name(name, segment_at(j, i)->name);
         enum leat_status status = recover_sync_file(j, name, segment_at(j, i)->file, error);
+        if (status != LEAT_OK)
+            return status;
+    }
+    for (uint32_t i = 0; i < t->total; i++) {
+        enum leat_status status = replay_check_head(j, i, error);
         if (status != LEAT_OK)
             return status;
     }
@@ -170,7 +206,8 @@ struct tear {
     uint64_t block; /* the missing one */
     uint32_t order; /* where it should begin */
     uint64_t offset;
-    uint64_t end;     /* where the damage ends at the latest, in the same segment */
+    uint64_t end;     /* where it ends at the latest, in the same segment; 0: with that */
+    uint64_t next;    /* where the first whole block of the next segment stands; UINT64_MAX: there is none */
     uint64_t highest; /* number of a whole block behind it, or 0 */
     bool torn;        /* it had been begun */
 };
@@ -190,8 +227,10 @@ static uint32_t replay_behind(struct journal *j, struct tear *tear, uint32_t ord
     mark(block_behind_tear);
     j->replay->known = max64(j->replay->known, found.durable);
     tear->highest = max64(tear->highest, found.number);
-    if (order == tear->order && tear->end == 0)
+    if (order == tear->order && offset > tear->offset && tear->end == 0)
         tear->end = offset;
+    if (order == tear->order + 1 && tear->next == UINT64_MAX)
+        tear->next = offset;
     return record_disk_size(found.payload_size);
 }
 
@@ -221,6 +260,19 @@ static void replay_search(struct journal *j, struct tear *tear)
     }
 }
 
+/* Where the missing block ends, if its header is whole, or 0: for the sentence. */
+static uint64_t replay_claimed_end(struct journal *j, const struct tear *tear)
+{
+    if (tear->order >= j->segments.total || tear->offset == j->segments.bytes)
+        return 0;
+    struct record expected = {.number = tear->block}, found = {0};
+    const uint8_t *bytes;
+    replay_look(j, tear->order, tear->offset, &expected, &found, &bytes);
+    uint64_t end = tear->offset + record_disk_size(found.payload_size);
+    bool whole = found.number == tear->block && found.incarnation == expected.incarnation;
+    return whole && end <= j->segments.bytes ? end : 0;
+}
+
 /* Whether what stands there calls itself the missing block: for the sentence and the counter, no more. */
 static bool replay_claims(struct journal *j, uint32_t order, uint64_t offset)
 {
@@ -238,7 +290,7 @@ static bool replay_claims(struct journal *j, uint32_t order, uint64_t offset)
 static struct tear replay_tear(struct journal *j)
 {
     const struct segments *t = &j->segments;
-    struct tear tear = {.block = j->sealed + 1, .order = t->log_count, .offset = 0};
+    struct tear tear = {.block = j->sealed + 1, .order = t->log_count, .offset = 0, .next = UINT64_MAX};
     bool here = t->log_count > 0 && t->tail < t->bytes;
     bool next = t->log_count < t->total && segment_at(j, t->log_count)->first == tear.block;
     if (here && !next) {
@@ -250,7 +302,25 @@ static struct tear replay_tear(struct journal *j)
         tear.offset = t->tail;
     }
     tear.torn = tear.torn || replay_claims(j, tear.order, tear.offset);
+    tear.end = replay_claimed_end(j, &tear);
     return tear;
+}
+
+/* Where nothing begins behind the last block, but the next segment does not begin with a block either, that is where it
+ * was. */
+static enum leat_status replay_rotten(struct journal *j, const struct tear *tear, char error[256])
+{
+    bool here = tear->torn || tear->end != 0 || tear->next == 0 || tear->next == UINT64_MAX;
+    uint32_t order = here ? tear->order : tear->order + 1;
+    uint64_t end = !here ? tear->next : tear->end ? tear->end : j->segments.bytes;
+    char name[DISK_NAME_MAX] = "(no segment)";
+    if (order < j->segments.total)
+        segment_name(name, segment_at(j, order)->name);
+    mark(rot_refused);
+    return recover_say(LEAT_CORRUPT, error,
+                       "%s, bytes %" PRIu64 "..%" PRIu64 ": block %" PRIu64
+                       " is damaged or missing, and blocks up to %" PRIu64 " were durable",
+                       name, here ? tear->offset : 0, end - 1, tear->block, j->replay->known);
 }
 
 /* No block follows: LEAT_OK at the end of the log, torn or not; LEAT_CORRUPT and the exact range for rot. */
@@ -270,16 +340,8 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
 #if LEAT_BUG == 5
     known = tear.highest = 0;
 #endif
-    if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX) {
-        char name[DISK_NAME_MAX] = "(no segment)";
-        if (tear.order < j->segments.total)
-            segment_name(name, segment_at(j, tear.order)->name);
-        mark(rot_refused);
-        return recover_say(LEAT_CORRUPT, error,
-                           "%s, bytes %" PRIu64 "..%" PRIu64 ": block %" PRIu64
-                           " is damaged or missing, and blocks up to %" PRIu64 " were durable",
-                           name, tear.offset, (tear.end ? tear.end : tear.offset + DISK_BLOCK) - 1, tear.block, known);
-    }
+    if (known >= tear.block || tear.highest > known + LOG_DEPTH_MAX)
+        return replay_rotten(j, &tear, error);
     if (tear.torn || tear.highest > 0) {
         mark(torn_tail);
         j->counters.torn_tails++;
@@ -373,6 +435,8 @@ enum leat_status journal_start(struct journal *j, char error[256])
     must(r->verdict == LEAT_OK);
     if (!replay_erase(j))
         return recover_say(LEAT_DISK_ERROR, error, "cannot write zeros behind the end of the log");
+    if (!recover_tidy(j))
+        return recover_say(LEAT_DISK_ERROR, error, "cannot sync the data directory");
     j->proven = r->known;
     j->ledger.m.epoch = j->epoch;
     j->ledger.m.copied = 0;

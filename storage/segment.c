@@ -14,7 +14,9 @@
  *
  * Space: with T = disk_max / segment bytes, puts are refused when fewer than T/4 segments (2 to 8) are free or may
  * still be made, takes below T/8 (1 to 4); acks go on until no segment has room. A block that the open block may become
- * always has a place (segment_room() at each reserve), so that a checkpoint can always begin. */
+ * always has a place (segment_room() at each reserve), so that a checkpoint can always begin. Two spares are made
+ * ahead, because others may fill the disk: what the log writes then has no bodies, so that with two it goes round for
+ * ever, one being entered while the other is recycled. With one, it would stand in it when it is full. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +25,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { SEGMENT_RETRY_MS = 100, SEGMENT_TOTAL = 4, SEGMENT_SHORT = 16 };
+enum { SEGMENT_RETRY_MS = 100, SEGMENT_TOTAL = 4, SEGMENT_SHORT = 16, SEGMENT_AHEAD = 2 };
 
 struct segment *segment_at(const struct journal *j, uint32_t order)
 {
@@ -275,7 +277,7 @@ bool segment_lends(const struct journal *j)
 {
     const struct segments *t = &j->segments;
     uint32_t spares = t->total - t->log_count;
-    if (spares == 0 || (spares <= t->ahead && segment_makeable(j) > 0))
+    if (spares == 0 || (spares <= SEGMENT_AHEAD && segment_makeable(j) > 0))
         return false;
     const struct segment *s = segment_at(j, t->total - 1);
     return s->ready <= j->ledger.durable && s->reads == 0;
@@ -351,7 +353,7 @@ uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uin
 static bool segment_wanted(const struct journal *j)
 {
     const struct segments *t = &j->segments;
-    bool few = t->total - t->log_count < t->ahead + t->lend;
+    bool few = t->total - t->log_count < (t->lend ? SEGMENT_AHEAD + 1 : SEGMENT_AHEAD);
     few |= t->full; /* only another try tells whether it still is */
     return t->creating == CREATING_NOTHING && few && segment_count(j) < segment_max(j) && t->affordable > 0;
 }
@@ -403,7 +405,7 @@ static unsigned segment_trim(struct journal *j)
         mark(segment_given_back);
         return 1;
     }
-    if (t->trim != TRIM_NOTHING || segment_count(j) <= SEGMENT_TOTAL || t->total - t->log_count <= t->ahead + 1)
+    if (t->trim != TRIM_NOTHING || segment_count(j) <= SEGMENT_TOTAL || t->total - t->log_count <= SEGMENT_AHEAD + 1)
         return 0;
     struct segment *s = segment_at(j, t->total - 1);
     if (s->ready > j->ledger.durable || s->reads > 0)

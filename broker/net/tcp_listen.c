@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { BACKLOG = 4096, KEEP_IDLE_S = 30, KEEP_INTERVAL_S = 10, KEEP_COUNT = 3 };
+enum { BACKLOG = 4096, KEEP_IDLE_S = 30, KEEP_INTERVAL_S = 10, KEEP_COUNT = 3, TRIES = 50, PAUSE_MS = 20 };
 
 static enum leat_status tcp_listen_failed(int error_number, const char *address, char error[256])
 {
@@ -121,6 +122,20 @@ static int tcp_listen_all(struct tcp_listen *l, const struct addrinfo *found, ui
     return l->count > 0 ? 0 : missing;
 }
 
+/* The kernel lets go of a dead process's io_uring files, listening sockets among them, a moment after it has ended:
+ * whoever starts again right behind a kill -9 waits for that. */
+static int tcp_listen_patiently(struct tcp_listen *l, const struct addrinfo *found, uint16_t port)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+    int failed = tcp_listen_all(l, found, port);
+    for (int i = 1; i < TRIES && failed == -EADDRINUSE; i++) {
+        tcp_listen_close(l);
+        nanosleep(&pause, NULL);
+        failed = tcp_listen_all(l, found, port);
+    }
+    return failed;
+}
+
 enum leat_status tcp_listen_open(struct tcp_listen *l, const char *address, char error[256])
 {
     char host[256], port[8];
@@ -135,7 +150,7 @@ enum leat_status tcp_listen_open(struct tcp_listen *l, const char *address, char
         snprintf(error, 256, "cannot listen on %s: %s", address, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
         return LEAT_BAD_VALUE;
     }
-    int failed = tcp_listen_all(l, found, (uint16_t)strtoul(port, NULL, 10));
+    int failed = tcp_listen_patiently(l, found, (uint16_t)strtoul(port, NULL, 10));
     freeaddrinfo(found);
     if (failed != 0) {
         tcp_listen_close(l);

@@ -23,6 +23,8 @@ accepts() {
     "$B/prog_judge" "$T/good" >"$T/said"
 }
 is "the judge accepts a good history" accepts "p 1 ok A" "d 1 A 1" "a 1 ok" "p 2 unknown" "p 3 fail" "d 2 B 1" "a 2 unknown" "d 2 B 2" "x 2 stale" "a 2 ok" drained
+is "and puts of which nobody knows, that came or never did" accepts "p 1 unknown" "p 2 unknown" "d 2 B 1" "a 2 ok" drained
+is "and one whose ack nobody knows, and that never came again" accepts "p 1 ok A" "d 1 A 1" "a 1 unknown" drained
 is "and no lost put" rejects no_put_lost "p 1 ok A" "p 2 ok B" "d 1 A 1" "a 1 ok" drained
 is "and no put whose only ack was refused" rejects no_put_lost "p 1 ok A" "d 1 A 1" "a 1 stale" drained
 is "and nothing after its ack" rejects ack_is_final "p 1 ok A" "d 1 A 1" "a 1 ok" "d 1 A 2" drained

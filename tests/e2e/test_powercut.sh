@@ -5,7 +5,7 @@
 # In half of the cycles the broker is killed before the cut (a machine that stops at once), in the other half it lives on
 # and must notice by itself: it may not acknowledge anything any more, and must end. Then the file system is mounted anew,
 # which replays its own journal, and the broker started on what is left. The clients live through it all; at the end their
-# history is judged (history.h). With --bug the broker is one that answers before its disk does (planted bug 1), and the
+# history is judged (history.h). With --bug the broker is one that answers before its disk does (planted.sh 1), and the
 # test is whether the judge says so.
 cycles=4 bug=0
 while [ $# -gt 0 ]; do
@@ -31,7 +31,6 @@ if ! plug_in 2>"$T/mount"; then
 fi
 mounts=$T/disk
 OPTIONS=(--data "$T/disk/data" "${SMALL[@]}" --disk-max 128M)
-[ $bug = 1 ] && LEATD=$B-bug1/leatd
 late=0
 
 cut() { # ORDER

@@ -2,7 +2,7 @@
 # torture.sh - the long runs of the tests on the real binaries, one after the other; built and started by `make torture`.
 #
 # Each result is a line of build/torture.txt: date, commit, name, seconds, result. A run that has passed on this very commit
-# is not repeated, so that an interrupted torture goes on where it was; TORTURE="kill powercut" names some runs to do anyway.
+# is not repeated, so that an interrupted torture goes on where it was; TORTURE="kill_1 soak" names some runs to do anyway.
 B=${B:-build}
 results=$B/torture.txt
 commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
@@ -27,13 +27,22 @@ run() { # NAME SECONDS COMMAND...
     [ $rc = 0 ] || printf '%s\n' "$out" | tail -n 60
 }
 
-run kill 3600 bash tests/e2e/test_kill.sh --cycles 1000
-run powercut 3600 bash tests/e2e/test_powercut.sh --cycles 200
+# Pieces, so that an interrupted torture loses little: a thousand kills, five hundred power cuts, a thousand rots.
+for piece in 1 2 3 4 5; do
+    run kill_$piece 1800 bash tests/e2e/test_kill.sh --cycles 200
+    run powercut_$piece 1800 bash tests/e2e/test_powercut.sh --cycles 100
+    run rot_$piece 1800 bash tests/e2e/test_rot.sh --trials 200
+done
+run pause 1800 bash tests/e2e/test_pause.sh --cycles 300
+run slow 1800 bash tests/e2e/test_slow.sh --cycles 200
+run reserve 7200 bash tests/e2e/test_reserve.sh --full
+run rot_bug 900 bash tests/e2e/planted.sh 5 tests/e2e/test_rot.sh --bug --trials 68
 run powercut_bug 600 bash tests/e2e/test_powercut_bug.sh
 run job 1200 bash tests/e2e/test_job.sh --full
 run backlog 3600 bash tests/e2e/test_backlog.sh --full
 run lives 1200 bash tests/e2e/test_lives.sh --full
 run clients 3600 bash tests/e2e/test_clients.sh --kills 2000
+run soak 4200 bash tests/e2e/test_soak.sh --seconds 3600
 run fuzz 7200 make --no-print-directory fuzz SECONDS=300
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -304,9 +304,9 @@ TEST(journal, segments_are_recycled_for_ever_and_the_disk_stays_small)
         log_rig_step(r, us100);
         if (journal_tail_bytes(r->journal) > 64 * 1024)
             assert_true(log_rig_checkpoint(r));
-        assert_true(journal_counters(r->journal).segments <= 5);
+        assert_true(journal_counters(r->journal).segments <= 6);
     }
-    assert_true(journal_counters(r->journal).segments <= 4);
+    assert_true(journal_counters(r->journal).segments <= 5); /* four, and one more with the newest bodies */
     assert_true(mark_count("segment_recycled") > 100);
     assert_true(log_rig_settle(r));
     reopen(r, true);

@@ -129,8 +129,7 @@ TEST(recovery, a_block_that_some_block_calls_durable_is_rot_and_the_range_is_exa
                 copy(r, &other, &p); /* misdirected */
             char words[128];
             snprintf(words, sizeof words, "%s, bytes %llu..", p.name, (unsigned long long)p.offset);
-            if (p.offset > 0 || kind < 2) /* else nothing says that it was not the last of the segment before */
-                refused(r, LEAT_CORRUPT, words);
+            refused(r, LEAT_CORRUPT, words);
             snprintf(words, sizeof words, "block %llu is damaged", (unsigned long long)number);
             refused(r, LEAT_CORRUPT, words);
             assert_true(mark_count("rot_refused") > 0);
@@ -143,6 +142,8 @@ TEST(recovery, a_block_that_some_block_calls_durable_is_rot_and_the_range_is_exa
 static struct log_rig *three_in_flight(void)
 {
     struct log_rig *r = written(3, true);
+    fake_disk_create_fail(r->disk,
+                          1000); /* no segment is made, or a manifest written that lists the next one's block */
     opens_with(r, 40);
     for (unsigned k = 0; k < 3; k++) {
         struct lsn lsn;
@@ -263,6 +264,33 @@ TEST(recovery, one_damaged_copy_of_the_manifest_is_survived_and_two_are_refused)
     }
 }
 
+TEST(recovery, a_manifest_that_was_cut_is_refused_as_such)
+{
+    struct log_rig *r = written(17, true);
+    assert_true(fake_disk_cut(r->disk, "manifest", MANIFEST_BYTES + 8192));
+    refused(r, LEAT_CORRUPT, "the manifest has 73728 bytes, 131072 are expected: it was cut");
+    assert_true(fake_disk_cut(r->disk, "manifest", 0));
+    refused(r, LEAT_CORRUPT, "the manifest has 0 bytes");
+    log_rig_free(r);
+}
+
+TEST(recovery, a_start_that_is_refused_has_changed_nothing)
+{
+    struct log_rig *r = written(18, true);
+    struct place p = locate(r, 40);
+    int file = disk_create(r->disk, "log-00000050", 65536);
+    assert_true(file >= 0);
+    disk_close(r->disk, (uint32_t)file);
+    disk_sync_directory(r->disk);
+    flip(r, p.name, p.offset);
+    refused(r, LEAT_CORRUPT, "block 40 is damaged");
+    flip(r, p.name, p.offset);
+    assert_true(fake_disk_copy(r->disk, "log-00000050", "kept")); /* it is still there */
+    opens_with(r, 40);
+    assert_int_equal(disk_open(r->disk, "log-00000050"), -2);
+    log_rig_free(r);
+}
+
 TEST(recovery, an_old_manifest_brought_back_is_noticed)
 {
     struct log_rig *r = written(8, true);
@@ -376,6 +404,66 @@ TEST(recovery, a_restart_reads_the_checkpoint_and_the_tail_and_not_the_rest)
     uint64_t before = fake_disk_bytes_read(r->disk);
     opens_with(r, r->appended);
     assert_in_range(fake_disk_bytes_read(r->disk) - before, 0, 4 << 20);
+    log_rig_free(r);
+}
+
+/* Segments before the checkpoint, with living bodies, so that they stay. */
+static struct log_rig *sealed(uint64_t seed, uint64_t entropy)
+{
+    struct fake_disk_config disk = {.seed = seed, .durable_writes = true};
+    struct journal_config config = log_rig_config();
+    config.entropy = entropy;
+    struct log_rig *r = log_rig_make(&disk, &config);
+    mark_reset();
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    while (journal_counters(r->journal).segments < 5) {
+        while (!log_rig_append(r, JOURNAL_ACK, true, true))
+            log_rig_step(r, us100);
+        assert_true(log_rig_settle(r));
+    }
+    assert_true(log_rig_checkpoint(r));
+    assert_true(log_rig_settle(r));
+    log_rig_end(r, true);
+    return r;
+}
+
+TEST(recovery, a_segment_that_no_restart_reads_must_still_begin_as_the_manifest_says)
+{
+    static uint8_t bytes[65536];
+    struct log_rig *r = sealed(19, 5), *other = sealed(20, 6);
+    for (unsigned kind = 0; kind < 3; kind++) {
+        struct log_rig *from = kind == 0 ? r : other;
+        assert_true(fake_disk_copy(r->disk, "log-00000001", "keep"));
+        assert_true(fake_disk_peek(from->disk, kind == 0 ? "log-00000002" : "log-00000001", 0, bytes, sizeof bytes));
+        if (kind == 2)
+            memset(bytes, 0, sizeof bytes);
+        assert_true(fake_disk_poke(r->disk, "log-00000001", 0, bytes, sizeof bytes));
+        refused(r, LEAT_CORRUPT, "log-00000001, bytes 0..4095: block 1 is damaged or missing, and it was durable");
+        assert_true(fake_disk_lose(r->disk, "log-00000001"));
+        assert_true(fake_disk_copy(r->disk, "keep", "log-00000001"));
+        assert_true(fake_disk_lose(r->disk, "keep"));
+    }
+    assert_true(mark_count("segment_head_refused") > 0);
+    opens_with(r, r->appended);
+    log_rig_free(other);
+    log_rig_free(r);
+}
+
+TEST(recovery, a_range_without_a_whole_block_behind_it_goes_as_far_as_the_damaged_one_could)
+{
+    struct log_rig *r = written(21, true);
+    uint64_t last = 40;
+    struct place p = locate(r, last), q;
+    for (; strcmp((q = locate(r, last - 1)).name, p.name) == 0; last--)
+        p = q; /* the first of the newest segment */
+    char words[128];
+    flip(r, q.name, q.offset + q.size - 1); /* its header still says how long it is */
+    snprintf(words, sizeof words, "%s, bytes %llu..%llu:", q.name, (unsigned long long)q.offset,
+             (unsigned long long)(q.offset + q.size - 1));
+    refused(r, LEAT_CORRUPT, words);
+    flip(r, q.name, q.offset + 8);
+    snprintf(words, sizeof words, "%s, bytes %llu..65535:", q.name, (unsigned long long)q.offset);
+    refused(r, LEAT_CORRUPT, words);
     log_rig_free(r);
 }
 
