@@ -60,6 +60,7 @@ struct desk_place {
     uint32_t bytes_size, bytes_room, bytes_sent;
     uint16_t answer;  /* mark of its pieces */
     uint32_t drawing; /* DRAWING, BACKUP: number of the drawing, of the read */
+    bool again;       /* the answer has left before, as far as we know */
 };
 
 struct desk_session {

@@ -84,7 +84,9 @@ static void stage_input_repeat(struct shard *s, struct session *session, const s
 {
     s->counters.repeated++;
     const struct session_slot *kept = session_kept(session, op->number);
+    struct desk_place *p = desk_place(&s->desk, desk_index(&s->desk, session->handle, op->number, session->window));
     struct request r;
+    p->again |= p->state == DESK_IDLE;
     if (stage_input_read_only(kept->op) && kept->status == LEAT_OK && kept->op == op->op) {
         if (request_decode(&r, op) == LEAT_OK)
             stage_read_run(s, session, &r, false);
@@ -107,12 +109,12 @@ static void stage_input_wait(struct shard *s, const struct session *session, uin
         stage_input_answer(s, session->handle, OP_TAKE, number, LEAT_PARKED);
 }
 
-/* A number comes when the one before it in its slot has been answered. When that answer has not left, its client is
+/* A number comes when the one before it in its slot has been answered. When that answer has never left, its client is
  * not one of ours: it would have us work for answers that nobody reads. */
 static bool stage_input_early(const struct shard *s, const struct session *session, uint64_t number)
 {
     const struct desk_place *p = desk_place(&s->desk, desk_index(&s->desk, session->handle, number, session->window));
-    return p->state != DESK_IDLE && p->number < number;
+    return p->state != DESK_IDLE && !p->again && p->number < number;
 }
 
 /* One operation of a session. False: the log has no room, or this iteration has looked at enough; come again. */

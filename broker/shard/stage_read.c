@@ -141,6 +141,7 @@ void stage_read_run(struct shard *s, struct session *session, const struct reque
         session_begin(session, r->number, r->op);
     stage_reply_drop(s, index);
     p->number = r->number;
+    p->again = p->again && !first;
     p->op = r->op;
     s->counters.requests[r->op & 63]++;
     bool later = false;

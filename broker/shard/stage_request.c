@@ -79,6 +79,7 @@ void stage_request_refuse(struct shard *s, struct session *session, uint64_t num
     uint32_t index = desk_index(&s->desk, session->handle, number, session->window);
     stage_reply_drop(s, index);
     desk_place(&s->desk, index)->number = number;
+    desk_place(&s->desk, index)->again = false;
     stage_reply_ready(s, session, number, 0);
 }
 
@@ -108,6 +109,7 @@ void stage_request_start(struct shard *s, struct session *session, uint8_t *owne
     if (p->number != r->number)
         p->leases = UINT64_MAX;
     p->number = r->number;
+    p->again = false;
     p->op = r->op;
     s->counters.requests[r->op & 63]++;
     b->running = true;
