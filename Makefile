@@ -85,7 +85,7 @@ EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client
 PROGRAMS := $(if $(wildcard broker/main.c),$(B)/leatd) $(if $(wildcard client/cli/*.c),$(B)/leat) \
             $(if $(wildcard tests/sim/*.c),$(B)/leat-sim) \
             $(if $(wildcard client/*.c),$(B)/libleat.a $(B)/libleat.so) $(EXAMPLES) $(B)/limits \
-            $(B)/lease_cycle $(if $(wildcard client/*.c),$(B)/leat-bench)
+            $(B)/lease_cycle $(B)/ready_cycle $(if $(wildcard client/*.c),$(B)/leat-bench)
 
 DPDK_OBJS   := $(call objs,$(filter-out dpdk-port/io_local.c,$(call srcs,dpdk-port)))
 
@@ -145,7 +145,7 @@ $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 $(B)/limits: $(call objs,$(filter perf/micro/limits%,$(call srcs,perf/micro))) $(B)/perf/hist.o $(B)/perf/ticks.o \
              $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
-$(B)/lease_cycle: $(B)/perf/micro/lease_cycle.o $(B)/libleat-core.a
+$(B)/lease_cycle $(B)/ready_cycle: $(B)/%: $(B)/perf/micro/%.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 $(B)/prog_history: $(B)/tests/e2e/prog_history.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat-dpdk.a $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)

@@ -22,7 +22,7 @@ OPTION(TEXT, eal, "ARGS", "", "", "", "arguments for DPDK, in one word: --eal \"
 OPTION(COUNT, cell, "N", "0", "0", "1023", "number of this broker among yours: part of every message id")
 GROUP("Limits of queues and messages")
 OPTION(COUNT, queues_max, "N", "16384", "1", "1048576", "queues")
-OPTION(COUNT, ready_max, "N", "10000000", "1000", "1000000000", "messages that are ready")
+OPTION(COUNT, ready_max, "N", "10000000", "1000", "1000000000", "ready messages that always fit; usually more do")
 OPTION(COUNT, leases_max, "N", "1048576", "64", "100000000", "messages that are leased, delayed, returned or dead")
 OPTION(SIZE, body_max, "SIZE", "1M", "1K", "1M", "body of a message")
 OPTION(TIME, lease_min, "TIME", "1ms", "1ms", "1h", "shortest lease")

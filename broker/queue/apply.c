@@ -317,7 +317,7 @@ static void apply_ripened(struct engine *e, const struct fact_slot *f)
     struct queue *q = queue_write(e, m->queue);
     must(m->state == MESSAGE_DELAYED);
     leave(e, f->slot);
-    if (m->attempts > 0 || !ready_has_room(&q->ready, &e->chunks, m->sent)) {
+    if (m->attempts > 0 || !ready_has_room(&q->ready, &e->chunks)) {
         enter(e, f->slot, MESSAGE_READY);
         return;
     }

@@ -13,7 +13,7 @@ enum leat_status engine_open(struct engine *e, const struct engine_capacity *cap
     if (status == LEAT_OK)
         status = slab_open(&e->slots, capacity->slots, sizeof(struct message));
     if (status == LEAT_OK)
-        status = slab_open(&e->chunks, capacity->ready_chunks, READY_CHUNK_BYTES);
+        status = slab_open(&e->chunks, capacity->ready_chunks, sizeof(struct runs));
     if (status == LEAT_OK)
         status = slab_image_open(&e->queues);
     if (status == LEAT_OK)
@@ -119,7 +119,7 @@ bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_b
         *body = (struct message_body){m->lsn, m->where};
         return true;
     }
-    for (; w->queue < e->queues.used; w->queue++, w->ready = (struct ready_walk){0, 0}) {
+    for (; w->queue < e->queues.used; w->queue++, w->ready = (struct ready_walk){0}) {
         const struct queue *q = engine_queue_at(e, w->queue);
         struct ready_entry entry;
         if (q->state == QUEUE_FREE || !ready_next(&q->ready, &e->chunks, &w->ready, &entry))

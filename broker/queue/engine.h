@@ -29,7 +29,7 @@
 struct engine_capacity {
     uint32_t queues;       /* 16384 */
     uint32_t slots;        /* leased, delayed, returned and dead messages: 1 M */
-    uint32_t ready_chunks; /* of READY_CHUNK_ENTRIES messages */
+    uint32_t ready_chunks; /* of RUNS_LEAST ready messages or more */
 };
 
 enum queue_state { QUEUE_FREE = 0, QUEUE_LIVE = 1, QUEUE_DROPPED = 2 };

@@ -19,7 +19,7 @@
 #include "engine.h"
 
 enum {
-    IMAGE_FORMAT = 1,
+    IMAGE_FORMAT = 2,
     IMAGE_HEADER = 1760,
     IMAGE_TRAILER = 8,
     IMAGE_MORE_MAX = 5, /* slabs beside the engine's three */

@@ -1,8 +1,8 @@
 /* message.h - the two shapes of a message in memory.
  *
- * Most ready messages were never delivered: 16 bytes each, in order, in chunks (struct ready_entry). A message that is
- * leased, delayed, dead, or back from a lease has a slot of 64 bytes, one cache line, whose index and generation stand
- * in the receipt.
+ * Most ready messages were never delivered: a few bits to a few bytes each, in order, in chunks (runs.h). A message
+ * that is leased, delayed, dead, or back from a lease has a slot of 64 bytes, one cache line, whose index and
+ * generation stand in the receipt.
  *
  * Memory: no pointers and no padding, so that slabs of these are checkpointed as they are. Thread: owned by one shard.
  */

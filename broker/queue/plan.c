@@ -89,7 +89,7 @@ enum leat_status plan_put(const struct engine *e, const struct plan_limits *l, s
     uint32_t slot = delay.ns > 0 ? slab_next(&e->slots) : SLAB_NONE;
     if (delay.ns > 0 && slot == SLAB_NONE)
         return LEAT_LEASES_FULL;
-    if (delay.ns == 0 && !ready_has_room(&q->ready, &e->chunks, now))
+    if (delay.ns == 0 && !ready_has_room(&q->ready, &e->chunks))
         return LEAT_READY_FULL;
     begin(f, FACT_PUT, now);
     f->put = (struct fact_put){.queue = ref.number,

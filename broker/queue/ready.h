@@ -1,7 +1,8 @@
 /* ready.h - the ready messages of one queue: first those that came back, by age, then the rest in order of arrival.
  *
  * Messages that came back from a lease are in a pairing heap by log position, through their slots: an expired lease
- * returns to the front. The rest are 16-byte entries in chunks of a kilobyte. Both live in slabs of the engine.
+ * returns to the front. The rest are runs of the log, a few bits to a few bytes each, in chunks of a kilobyte (runs.h).
+ * Both live in slabs of the engine.
  *
  * Units: messages. Failure: ready_push() needs a chunk at times: ready_has_room() says so before, and nothing else
  * fails. Thread: owned by one shard. */
@@ -11,15 +12,8 @@
 #include <stdbool.h>
 
 #include "message.h"
+#include "runs.h"
 #include "slab.h"
-
-enum {
-    READY_CHUNK_ENTRIES = 62,
-    READY_CHUNK_BYTES = 1024,
-    READY_PLACE8_MAX = (1 << 19) - 1, /* of struct message_where */
-    READY_SIZE8_MAX = (1 << 18) - 1,
-};
-#define READY_BLOCK_MAX ((1ull << 44) - 1) /* highest block that a message may stand in */
 
 struct ready {
     uint32_t head, tail; /* chunks */
@@ -27,26 +21,26 @@ struct ready {
     uint32_t zero;
 };
 
-/* One entry, unpacked. */
-struct ready_entry {
-    struct lsn lsn;
-    struct message_where where;
-    struct instant sent; /* to the millisecond, rounded down */
-    uint8_t durability;
-};
-
 void ready_init(struct ready *r);
-bool ready_has_room(const struct ready *r, const struct slab *chunks, struct instant sent);
+/* ready_has_room: for one more message, whatever it is. */
+bool ready_has_room(const struct ready *r, const struct slab *chunks);
 void ready_push(struct ready *r, struct slab *chunks, const struct ready_entry *entry);
 /* ready_first: the oldest entry of the chunks; false if there is none. ready_pop: takes it out. */
 bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_entry *entry);
 void ready_pop(struct ready *r, struct slab *chunks);
 
-/* A walk over the entries of the chunks, in order; starts with all zero. */
+/* A walk over the entries of the chunks, in order; starts with all zero, and nothing may change on the way.
+ * ready_next_run() gives neighbours together: `entry` and count - 1 more, each one index and one size further. A walk
+ * uses one of the two throughout. */
 struct ready_walk {
-    uint32_t chunk_plus_1, entry;
+    uint32_t chunk_plus_1;
+    uint32_t left; /* of the run that ready_next() is in */
+    struct runs_walk in;
+    struct ready_entry entry;
 };
 bool ready_next(const struct ready *r, const struct slab *chunks, struct ready_walk *w, struct ready_entry *entry);
+bool ready_next_run(const struct ready *r, const struct slab *chunks, struct ready_walk *w, struct ready_entry *entry,
+                    uint32_t *count);
 
 /* ready_at: the i-th entry of a chunk by its index in the slab, whoever's it is; false past its end (at once, if it is
  * free). */
@@ -61,11 +55,12 @@ void ready_heap_add(struct ready *r, struct slab *slots, uint32_t slot);
 void ready_heap_remove(struct ready *r, struct slab *slots, uint32_t slot);
 
 /* For sound.c, after loading: whether the heap holds at most `max` messages, all of that queue, in order and linked
- * both ways; whether the chain of chunks holds at most `max` entries and ends. Counts what they hold. */
-bool ready_sound_heap(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count,
+ * both ways; whether the chain of chunks ends, holds at most `max` entries and each chunk is what runs_push() could
+ * have made. Counts what they hold. */
+bool ready_heap_sound(const struct ready *r, const struct slab *slots, uint32_t queue, uint64_t max, uint64_t *count,
                       uint64_t *bytes);
 /* `seen` has a byte a chunk, 1 for those that something else holds already; adds the bytes of all entries. */
-bool ready_sound_chunks(const struct ready *r, const struct slab *chunks, uint64_t max, uint64_t *entries,
-                        uint64_t *bytes, uint8_t *seen);
+bool ready_sound(const struct ready *r, const struct slab *chunks, uint64_t max, uint64_t *entries, uint64_t *bytes,
+                 uint8_t *seen);
 
 #endif

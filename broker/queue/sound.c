@@ -25,8 +25,8 @@ static bool message_fits(const struct engine *e, const struct message *m)
     if (!link_fits(&e->slots, m->previous) || (m->state == MESSAGE_READY && !link_fits(&e->slots, m->child)))
         return false;
     return m->queue < e->queues.used && engine_queue_at(e, m->queue)->state != QUEUE_FREE && m->durability <= 3 &&
-           m->where.place8 <= READY_PLACE8_MAX && m->where.size8 <= READY_SIZE8_MAX &&
-           lsn_block(m->lsn) <= READY_BLOCK_MAX;
+           m->where.place8 <= RUNS_PLACE8_MAX && m->where.size8 <= RUNS_SIZE8_MAX &&
+           lsn_block(m->lsn) <= RUNS_BLOCK_MAX;
 }
 
 static bool slot_is_free(const struct engine *e, uint32_t i, struct totals *t)
@@ -98,9 +98,9 @@ static const char *queue_fits(const struct engine *e, uint32_t number, struct to
         !list_fits(e, number, &q->delayed, MESSAGE_DELAYED, c->delayed, &bytes) ||
         !list_fits(e, number, &q->dead, MESSAGE_DEAD, c->dead, &bytes))
         return "a queue's list of leased, delayed or dead messages is broken";
-    if (!ready_sound_heap(&q->ready, &e->slots, number, c->ready, &heap, &bytes))
+    if (!ready_heap_sound(&q->ready, &e->slots, number, c->ready, &heap, &bytes))
         return "a queue's heap of returned messages is broken";
-    if (!ready_sound_chunks(&q->ready, &e->chunks, c->ready, &entries, &bytes, t->chunk_seen))
+    if (!ready_sound(&q->ready, &e->chunks, c->ready, &entries, &bytes, t->chunk_seen))
         return "a queue's chunks of ready messages are broken";
     if (heap + entries != c->ready || bytes != c->bytes)
         return "a queue has not as many ready messages or bytes as it counts";

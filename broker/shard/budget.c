@@ -14,7 +14,7 @@ enum {
 
 uint32_t budget_chunks(uint64_t ready_max, uint64_t queues)
 {
-    uint64_t chunks = (ready_max + READY_CHUNK_ENTRIES - 1) / READY_CHUNK_ENTRIES + 2 * queues;
+    uint64_t chunks = (ready_max + RUNS_LEAST - 1) / RUNS_LEAST + 2 * queues;
     return chunks < SLAB_NONE ? (uint32_t)chunks : SLAB_NONE - 1;
 }
 
@@ -37,8 +37,8 @@ void budget_shard(struct budget *b, const struct shard_config *c)
     /* A leased, delayed, returned or dead message: its slot, and its entry in the wheel. */
     budget_add(b, "leases (leases_max)",
                (uint64_t)e->slots * (sizeof(struct message) * AND_ITS_IMAGE + WHEEL_NODE_BYTES));
-    /* Ready messages, 62 to a kilobyte. */
-    budget_add(b, "ready messages (ready_max)", (uint64_t)e->ready_chunks * READY_CHUNK_BYTES * AND_ITS_IMAGE);
+    /* Ready messages: 54 to a kilobyte if no two are neighbours and each is a whole step (runs.h). */
+    budget_add(b, "ready messages (ready_max)", (uint64_t)e->ready_chunks * RUNS_BYTES * AND_ITS_IMAGE);
     /* A session keeps its last answers, whatever its window; the desk knows where its client is. */
     budget_add(b, "sessions (sessions_max)",
                (uint64_t)c->sessions *

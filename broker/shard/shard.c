@@ -18,7 +18,7 @@ void shard_defaults(struct shard_config *c)
 {
     *c = (struct shard_config){
         .count = 1,
-        .engine = {.queues = 16384, .slots = 1 << 20, .ready_chunks = 10000000 / READY_CHUNK_ENTRIES + 16384},
+        .engine = {.queues = 16384, .slots = 1 << 20, .ready_chunks = 10000000 / RUNS_LEAST + 16384},
         .sessions = 4096,
         .window = WINDOW_MAX,
         .body_max = BODY_MAX,

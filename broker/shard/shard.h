@@ -31,7 +31,7 @@ enum { SHARD_TRANSPORTS_MAX = 8, SHARD_MAILBOXES_MAX = 8 };
 struct shard_config {
     uint16_t cell;
     uint8_t number, count;         /* this shard, of so many */
-    struct engine_capacity engine; /* queues_max, leases_max, ready_max / READY_CHUNK_ENTRIES */
+    struct engine_capacity engine; /* queues_max, leases_max, ready_max / RUNS_LEAST */
     uint32_t sessions;             /* sessions_max */
     uint16_t window;               /* most request slots of a session */
     uint32_t body_max;             /* bytes */

@@ -310,6 +310,20 @@ static void images(void)
     for (unsigned i = 0; i < 12; i++)
         twin_put(&t, q, i < 3 ? duration_s(i) : (struct duration){0}, &status);
     save_image("ready_and_delayed", &t.leader);
+    struct queue_ref deep = twin_create(&t, "deep", &a);
+    for (unsigned i = 0; i < 2500; i++) {
+        t.pack = 1 + i % 300;
+        twin_put(&t, i % 5 ? deep : q, (struct duration){0}, &status);
+        if (i % 50 == 0) /* steps of every kind */
+            twin_pass(&t, duration_ms(i % 100 ? 1 : 1ull << i / 100));
+    }
+    save_image("deep", &t.leader);
+    t.pack = 1;
+    struct request drop = {.op = OP_QUEUE_DROP};
+    struct fact f;
+    must(name_set(&drop.name, "deep", 4) && plan_queue_drop(&t.leader, &drop, &f) == LEAT_OK);
+    twin_apply(&t, &f);
+    twin_pass(&t, duration_ms(1));
     for (unsigned i = 0; i < 8; i++)
         must(twin_take(&t, q, duration_s(30), receipts[i]) == LEAT_OK);
     twin_finish(&t, OP_ACK, q, receipts[0], (struct duration){0});

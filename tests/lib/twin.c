@@ -11,6 +11,7 @@ void twin_open(struct twin *t, uint32_t queues, uint32_t slots, uint32_t chunks)
     memset(t, 0, sizeof *t);
     struct engine_capacity capacity = {queues, slots, chunks};
     t->now = (struct instant){1000000000};
+    t->pack = 1;
     t->limits = (struct plan_limits){.body_max = 1000,
                                      .lease_min = duration_ms(1),
                                      .lease_max = duration_s(43200),
@@ -51,8 +52,13 @@ void twin_close(struct twin *t)
 void twin_apply(struct twin *t, struct fact *f)
 {
     f->at = t->now;
-    f->lsn = lsn_make(++t->block, 0);
-    f->place = 64;
+    bool begins = t->block == 0 || t->index + 1 >= t->pack;
+    t->block += begins;
+    t->index = begins ? 0 : t->index + 1;
+    t->place = begins ? 64 : t->place;
+    f->lsn = lsn_make(t->block, t->index);
+    f->place = t->place;
+    t->place += fact_size(f);
     uint8_t *bytes = malloc(fact_size(f));
     fact_encode(bytes, f);
     struct fact copy;

@@ -1,7 +1,7 @@
 /* twin.h - an engine and its shadow: every fact goes through its bytes to a second engine, which must stay equal.
  *
- * The log is only a counter here. twin_apply() gives the fact a position, encodes it, applies it to the leader, decodes
- * the bytes and applies those to the follower. Thread: one. */
+ * The log is only a counter here. twin_apply() gives the fact a position, `pack` of them in a block one behind the
+ * other, encodes it, applies it to the leader, decodes the bytes and applies those to the follower. Thread: one. */
 #ifndef LEAT_TESTS_TWIN_H
 #define LEAT_TESTS_TWIN_H
 
@@ -13,6 +13,8 @@ struct twin {
     struct plan_limits limits;
     struct instant now;
     uint64_t block;
+    uint32_t pack; /* facts in a block: 1 */
+    uint32_t index, place;
     struct apply_effect effect; /* of the newest fact */
 };
 

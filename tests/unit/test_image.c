@@ -30,6 +30,7 @@ static void begin(struct life *l, uint64_t seed)
     static const char *names[] = {"a", "b", "c"};
     l->prng = prng_seed(seed, 0);
     twin_open(&l->t, QUEUES, SLOTS, CHUNKS);
+    l->t.pack = 1 + (uint32_t)(seed * 7 % 64);
     l->dead = twin_create(&l->t, "dead", &plain);
     for (int i = 0; i < 3; i++) {
         struct queue_attributes a = {.max_attempts = i == 0 ? 0 : 3, .durability = CLASS_DISK};
@@ -179,7 +180,7 @@ TEST(image, a_walk_meets_every_message_once)
         const struct queue_counters *c = &engine_queue_at(&l.t.leader, q)->counters;
         counted += c->ready + c->leased + c->delayed + c->dead;
     }
-    static struct lsn seen[SLOTS + CHUNKS * READY_CHUNK_ENTRIES];
+    static struct lsn seen[SLOTS + CHUNKS * RUNS_LEAST];
     struct engine_walk w = {0};
     for (struct message_body body; engine_walk(&l.t.leader, &w, &body); met++)
         seen[met] = body.lsn;
@@ -258,7 +259,7 @@ TEST(image, what_is_cut_too_long_damaged_or_too_new_is_refused)
     }
     bytes[8]++;
     assert_int_equal(load(&e, bytes, size, 65536, error), LEAT_TOO_NEW);
-    assert_string_equal(error, "the checkpoint has format 2, this version reads 1");
+    assert_string_equal(error, "the checkpoint has format 3, this version reads 2");
     engine_close(&e);
     twin_close(&l.t);
 }
