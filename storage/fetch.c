@@ -82,6 +82,45 @@ bool journal_fetch(struct journal *j, struct lsn lsn, uint32_t place, uint32_t s
     return true;
 }
 
+bool journal_spot(const struct journal *j, uint64_t block, struct journal_spot *spot)
+{
+    uint32_t order = segment_find(j, block);
+    const struct segment *s = order == SEGMENT_NONE ? NULL : segment_at(j, order);
+    if (!s || s->keep || block - s->first >= s->blocks)
+        return false;
+    spot->life = (uint64_t)s->name << 32 | s->incarnation;
+    spot->offset = s->index[block - s->first] * (uint64_t)DISK_BLOCK;
+    spot->bytes = j->segments.bytes;
+    spot->next = s->first + s->blocks;
+    spot->owner = j->segments.order[order];
+    if (j->durable + 1 < spot->next)
+        spot->end = j->durable < s->first ? 0 : s->index[j->durable + 1 - s->first] * (uint64_t)DISK_BLOCK;
+    else
+        spot->end = order + 1 == j->segments.log_count ? j->segments.tail : j->segments.bytes;
+    return true;
+}
+
+bool journal_fetch_spot(struct journal *j, const struct journal_spot *spot, uint64_t offset, uint32_t size, void *data,
+                        uint64_t tag)
+{
+    struct reads *r = &j->reads;
+    struct segment *s = &j->segments.pool[spot->owner];
+    must(offset + size <= j->segments.bytes);
+    must(((uint64_t)s->name << 32 | s->incarnation) == spot->life);
+    if (r->unused_count == 0)
+        return false;
+    uint8_t slot = r->unused[r->unused_count - 1];
+    struct disk_op op = {.kind = DISK_READ, .file = s->file, .offset = offset, .data = data, .size = size};
+    op.tag = log_tag(LOG_READ, slot);
+    if (!disk_submit(j->disk, &op))
+        return false;
+    r->slots[slot] = (struct read_slot){.tag = tag, .owner = spot->owner, .size = size};
+    r->unused_count--;
+    s->reads++;
+    j->counters.fetches++;
+    return true;
+}
+
 /* The next read of this slot, now or in a later step. */
 static void fetch_go_on(struct journal *j, uint8_t slot)
 {

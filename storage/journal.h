@@ -109,6 +109,21 @@ const uint8_t *journal_hot(const struct journal *j, struct lsn lsn, uint32_t pla
 uint32_t journal_fetch_bytes(uint32_t size);
 bool journal_fetch(struct journal *j, struct lsn lsn, uint32_t place, uint32_t size, void *data, uint32_t *skip,
                    uint64_t tag);
+/* journal_spot: where a block stands in its segment; false if it is not on the disk yet or not any more, or is kept.
+ * `life` names that segment until it is recycled: what was read of it stays true as long. journal_fetch_spot: starts
+ * reading `size` bytes at `offset` of that segment (both multiples of DISK_BLOCK, before spot->end), as journal_fetch()
+ * does. */
+struct journal_spot {
+    uint64_t life;
+    uint64_t offset; /* of the block */
+    uint64_t end;    /* what lies before it does not change any more */
+    uint64_t bytes;  /* of the segment */
+    uint64_t next;   /* the block with which the next segment begins, once there is one */
+    uint16_t owner;  /* the journal's business */
+};
+bool journal_spot(const struct journal *j, uint64_t block, struct journal_spot *spot);
+bool journal_fetch_spot(struct journal *j, const struct journal_spot *spot, uint64_t offset, uint32_t size, void *data,
+                        uint64_t tag);
 /* Next finished fetch: its tag and LEAT_OK, LEAT_DISK_ERROR or LEAT_CORRUPT. */
 bool journal_fetched(struct journal *j, uint64_t *tag, enum leat_status *status);
 
@@ -136,8 +151,10 @@ bool journal_hoards(const struct journal *j);
 
 /* Liveness of segments: how many live (not gone) message bodies, of how many bytes, lie in a block's segment is kept by
  * these two calls; replay and image loading call them too. A segment whose count is 0 when a checkpoint begins, and
- * which lies wholly before its position, is recycled once that checkpoint is published. */
+ * which lies wholly before its position, is recycled once that checkpoint is published. journal_pin_many: for several
+ * bodies of one block, of so many bytes together. */
 void journal_pin(struct journal *j, uint64_t block, uint32_t bytes);
+void journal_pin_many(struct journal *j, uint64_t block, uint64_t bodies, uint64_t bytes);
 void journal_unpin(struct journal *j, uint64_t block, uint32_t bytes);
 
 /* Cleaning. Of sparse old segments that stand side by side, the bodies that live are copied into one keep segment,

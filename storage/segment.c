@@ -118,18 +118,23 @@ uint32_t segment_find(const struct journal *j, uint64_t block)
 
 /* -- live bodies -- */
 
-void journal_pin(struct journal *j, uint64_t block, uint32_t bytes)
+void journal_pin_many(struct journal *j, uint64_t block, uint64_t bodies, uint64_t bytes)
 {
     if (block == j->open.number) {
-        j->open.pins++;
+        j->open.pins += bodies;
         j->open.live += bytes;
         return;
     }
     uint32_t order = segment_find(j, block);
     must(order != SEGMENT_NONE);
     struct segment *s = segment_at(j, order);
-    s->pins++;
+    s->pins += bodies;
     s->live += bytes;
+}
+
+void journal_pin(struct journal *j, uint64_t block, uint32_t bytes)
+{
+    journal_pin_many(j, block, 1, bytes);
 }
 
 void journal_unpin(struct journal *j, uint64_t block, uint32_t bytes)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "mark.h"
 #include "must.h"
 
 enum leat_status engine_open(struct engine *e, const struct engine_capacity *capacity, struct instant start)
@@ -110,19 +111,20 @@ struct instant engine_next_due(const struct engine *e)
     return wheel_next_due(&e->wheel);
 }
 
-bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_body *body)
+bool engine_walk_run(const struct engine *e, struct engine_walk *w, struct message_body *body, uint32_t *count)
 {
     while (w->slot < e->slots.used) {
         const struct message *m = engine_message_at(e, w->slot++);
         if (m->state == MESSAGE_FREE)
             continue;
         *body = (struct message_body){m->lsn, m->where};
+        *count = 1;
         return true;
     }
     for (; w->queue < e->queues.used; w->queue++, w->ready = (struct ready_walk){0}) {
         const struct queue *q = engine_queue_at(e, w->queue);
         struct ready_entry entry;
-        if (q->state == QUEUE_FREE || !ready_next(&q->ready, &e->chunks, &w->ready, &entry))
+        if (q->state == QUEUE_FREE || !ready_next_run(&q->ready, &e->chunks, &w->ready, &entry, count))
             continue;
         *body = (struct message_body){entry.lsn, entry.where};
         return true;
@@ -130,9 +132,20 @@ bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_b
     return false;
 }
 
+bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_body *body)
+{
+    w->body.lsn.n++;
+    w->body.where.place8 += w->body.where.size8;
+    if (w->left == 0 && !engine_walk_run(e, w, &w->body, &w->left))
+        return false;
+    w->left--;
+    *body = w->body;
+    return true;
+}
+
 /* -- a sweep: who still stands in an old stretch of the log -- */
 
-enum { SWEEP_WAITING, SWEEP_CHUNKS, SWEEP_OTHERS, SWEEP_OVER, SWEEP_CHUNK_COST = 16 };
+enum { SWEEP_WAITING, SWEEP_CHUNKS, SWEEP_OTHERS, SWEEP_OVER };
 
 static bool sweep_wants(const struct engine_sweep *s, struct lsn lsn)
 {
@@ -153,21 +166,63 @@ static void sweep_slots(const struct engine *e, struct engine_sweep *s, uint32_t
     }
 }
 
+/* How many of a run stand up to `told` and with it; 0 if that is not in it. */
+static uint32_t sweep_until(struct lsn told, const struct ready_entry *e, uint32_t count)
+{
+    return told.n >= e->lsn.n && told.n - e->lsn.n < count ? (uint32_t)(told.n - e->lsn.n) + 1 : 0;
+}
+
+static bool sweep_holds(const struct runs *c, struct lsn told)
+{
+    struct runs_walk w;
+    struct ready_entry run;
+    uint32_t count;
+    for (bool more = runs_walk_begin(c, &w, &run, &count); more; more = runs_walk_next(c, &w, &run, &count))
+        if (sweep_until(told, &run, count) > 0)
+            return true;
+    return false;
+}
+
+/* One chunk, from behind s->told if it still holds that; how many runs were looked at. */
+static uint32_t sweep_chunk(const struct engine *e, struct engine_sweep *s, uint32_t room, struct message_body *out,
+                            uint32_t *n)
+{
+    const struct runs *c = slab_at(&e->chunks, s->at);
+    bool skipping = s->told.n != 0 && sweep_holds(c, s->told);
+    struct runs_walk w;
+    struct ready_entry run;
+    uint32_t count, looks = 0;
+    for (bool more = runs_walk_begin(c, &w, &run, &count); more; more = runs_walk_next(c, &w, &run, &count)) {
+        uint32_t i = skipping ? sweep_until(s->told, &run, count) : 0;
+        looks++;
+        if (skipping && i == 0)
+            continue;
+        skipping = false;
+        for (; i < count && sweep_wants(s, run.lsn); i++) {
+            if (*n == room) {
+                mark(sweep_of_a_chunk_goes_on);
+                return looks;
+            }
+            s->told.n = run.lsn.n + i;
+            out[*n].lsn = s->told;
+            out[(*n)++].where = (struct message_where){run.where.place8 + i * run.where.size8, run.where.size8};
+        }
+    }
+    s->at++;
+    s->told = LSN_NONE;
+    return looks;
+}
+
 static void sweep_chunks(const struct engine *e, struct engine_sweep *s, uint32_t places, struct message_body *out,
                          uint32_t *n)
 {
-    for (uint32_t looks = places / SWEEP_CHUNK_COST; looks > 0 && s->at < e->chunks.used; looks--, s->at++) {
-        struct ready_entry entry;
-        for (uint32_t i = 0; ready_at(&e->chunks, s->at, i, &entry); i++)
-            if (sweep_wants(s, entry.lsn))
-                out[(*n)++] = (struct message_body){entry.lsn, entry.where};
-    }
+    for (uint32_t looks = 0; looks < places && *n < 4 * places && s->at < e->chunks.used;)
+        looks += 1 + sweep_chunk(e, s, 4 * places, out, n);
 }
 
 bool engine_sweep(const struct engine *e, struct engine_sweep *s, uint32_t places, struct message_body *out,
                   uint32_t *n)
 {
-    must(places >= SWEEP_CHUNK_COST);
     *n = 0;
     if (s->pass == SWEEP_OVER)
         return false;

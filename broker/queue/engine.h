@@ -120,12 +120,16 @@ static inline const struct message *engine_message_at(const struct engine *e, ui
     return slab_at(&e->slots, slot);
 }
 
-/* engine_walk: the body of every message that is not gone, each once, in no particular order; `w` starts with all
- * zero, false at the end. O(messages) for the whole walk; the engine must not change on the way. */
+/* engine_walk_run: the bodies of all messages that are not gone, each once, in no particular order: `body` and count -
+ * 1 more, each one index and one size further in the same block. engine_walk: one by one. `w` starts with all zero,
+ * false at the end; the engine must not change on the way, and a walk uses one of the two throughout. */
 struct engine_walk {
     uint32_t slot, queue;
     struct ready_walk ready;
+    struct message_body body;
+    uint32_t left; /* of the run that engine_walk() is in */
 };
+bool engine_walk_run(const struct engine *e, struct engine_walk *w, struct message_body *body, uint32_t *count);
 bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_body *body);
 
 /* engine_sweep: the bodies that stand in blocks first..last, a piece at a time while the engine goes on changing: from
@@ -134,11 +138,13 @@ bool engine_walk(const struct engine *e, struct engine_walk *w, struct message_b
  *
  *   (delayed, never leased) --> (chunks of ready ones) --> (any other slot) --> gone
  *
- * and never back. Looks at `places` slots, or a sixteenth as many chunks; *n more stand in `out`, at most `places`
- * times four. No new message may come into those blocks meanwhile. */
+ * and never back. A chunk that holds more of them than there is room goes on in the next piece behind the one that was
+ * told last; if that one has been taken, so have all before it. Looks at `places` slots, or chunks of as many steps;
+ * *n more stand in `out`, at most `places` times four. No new message may come into those blocks meanwhile. */
 struct engine_sweep {
     uint64_t first, last;
     uint32_t pass, at;
+    struct lsn told; /* the last one of a chunk that is not over */
 };
 bool engine_sweep(const struct engine *e, struct engine_sweep *s, uint32_t places, struct message_body *out,
                   uint32_t *n);

@@ -58,15 +58,6 @@ bool ready_first(const struct ready *r, const struct slab *chunks, struct ready_
     return true;
 }
 
-bool ready_at(const struct slab *chunks, uint32_t chunk, uint32_t i, struct ready_entry *e)
-{
-    const struct chunk *c = chunk_at(chunks, chunk);
-    if (i >= (uint32_t)(c->end - c->first)) /* a free one ended with first == end */
-        return false;
-    unpack(c, c->first + i, e);
-    return true;
-}
-
 void ready_pop(struct ready *r, struct slab *chunks)
 {
     must(r->head != SLAB_NONE);
@@ -93,8 +84,7 @@ bool ready_next_run(const struct ready *r, const struct slab *chunks, struct rea
     if (index == SLAB_NONE)
         return false;
     w->chunk_plus_1 = index + 1;
-    runs_walk_begin(chunk_at(chunks, index), &w->in, e, count);
-    return true;
+    return runs_walk_begin(chunk_at(chunks, index), &w->in, e, count);
 }
 
 bool ready_next(const struct ready *r, const struct slab *chunks, struct ready_walk *w, struct ready_entry *e)

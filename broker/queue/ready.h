@@ -42,10 +42,6 @@ bool ready_next(const struct ready *r, const struct slab *chunks, struct ready_w
 bool ready_next_run(const struct ready *r, const struct slab *chunks, struct ready_walk *w, struct ready_entry *entry,
                     uint32_t *count);
 
-/* ready_at: the i-th entry of a chunk by its index in the slab, whoever's it is; false past its end (at once, if it is
- * free). */
-bool ready_at(const struct slab *chunks, uint32_t chunk, uint32_t i, struct ready_entry *entry);
-
 /* ready_count: adds the entries of all chunks and their bytes; for checkers. */
 void ready_count(const struct ready *r, const struct slab *chunks, uint64_t *messages, uint64_t *bytes);
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "byteorder.h"
-#include "mark.h"
 
 enum {
     STEP = 0x80,
@@ -16,10 +15,9 @@ enum {
     STEP_TIME = 3, /* its bits, and the value that says that a number follows */
     STEP_WHOLE = STEP | 7 << STEP_BLOCK_SHIFT,
     RUN_MAX = 128,
-    NUMBER_BYTES = 4,
+    NUMBER_BYTES = 3,
     NUMBER_FAR = 1 << (7 * NUMBER_BYTES - 1), /* what is nearer than this fits a number */
-    TIME_BITS = 41,                           /* of a whole step, 27 + 8 + 2 + 4 */
-    TIME_LOW_BITS = 27,
+    TIME_BITS = 19,                           /* of a distance in a whole step */
     PLACE_BITS = 19,
 };
 #define MS_MAX (UINT64_MAX / 1000000)
@@ -52,34 +50,41 @@ static uint32_t expected_place(const struct runs_point *a, struct lsn lsn)
     return a->where.place8 + (lsn_index(lsn) - lsn_index(a->lsn)) * a->where.size8;
 }
 
-/* What is further from `a` than TIME_BITS can say comes as near as needed. */
+/* A distance in time: sign:1, shift:5, and 19 bits of it. What is lost brings `b` nearer to `a`. */
+static uint32_t time_pack(int64_t ms)
+{
+    uint64_t far = ms < 0 ? -(uint64_t)ms : (uint64_t)ms;
+    uint32_t shift = far >> TIME_BITS ? 64 - TIME_BITS - (uint32_t)__builtin_clzll(far) : 0;
+    return (uint32_t)(ms < 0) << 24 | shift << TIME_BITS | (uint32_t)(far >> shift);
+}
+
+static int64_t time_unpack(uint32_t packed)
+{
+    int64_t far = (int64_t)((uint64_t)(packed & ((1u << TIME_BITS) - 1)) << (packed >> TIME_BITS & 31));
+    return packed >> 24 ? -far : far;
+}
+
 static uint8_t *whole_write(uint8_t *p, const struct runs_point *a, struct runs_point *b, uint8_t durability)
 {
-    const int64_t far = (1ll << (TIME_BITS - 1)) - 1;
-    int64_t ms = (int64_t)(b->ms - a->ms);
-    if (ms > far || ms < -far) {
-        mark(runs_time_clamped);
-        ms = ms > far ? far : -far;
-        b->ms = a->ms + (uint64_t)ms;
-    }
-    uint64_t t = (uint64_t)ms & ((1ull << TIME_BITS) - 1);
-    *p = (uint8_t)(STEP_WHOLE | t >> 37);
-    le64_put(p + 1, b->lsn.n << 4 | (uint64_t)durability << 2 | (t >> 35 & 3));
-    le64_put(p + 9, (uint64_t)b->where.place8 << 45 | (uint64_t)b->where.size8 << TIME_LOW_BITS |
-                        (t & ((1u << TIME_LOW_BITS) - 1)));
-    p[17] = (uint8_t)(t >> TIME_LOW_BITS);
+    uint32_t t = time_pack((int64_t)(b->ms - a->ms));
+    b->ms = a->ms + (uint64_t)time_unpack(t);
+    le64_put(p + 8,
+             ((uint64_t)b->where.place8 << 37 | (uint64_t)b->where.size8 << TIME_BITS | (t & ((1u << TIME_BITS) - 1)))
+                 << 8);
+    le64_put(p + 1, b->lsn.n << 4 | (t >> TIME_BITS & 15)); /* the last byte of it is the first of that */
+    *p = (uint8_t)(STEP_WHOLE | durability << 2 | t >> (TIME_BITS + 4));
     return p + RUNS_STEP_MAX;
 }
 
 static const uint8_t *whole_read(const uint8_t *p, struct runs_point *b, uint8_t *durability)
 {
-    uint64_t first = le64_get(p + 1), second = le64_get(p + 9);
+    uint64_t first = le64_get(p + 1), second = le64_get(p + 8) >> 8;
+    uint32_t t = (uint32_t)(*p & 3) << (TIME_BITS + 4) | (uint32_t)(first & 15) << TIME_BITS |
+                 (uint32_t)(second & ((1u << TIME_BITS) - 1));
     b->lsn.n = first >> 4;
-    *durability = first >> 2 & 3;
-    b->where = (struct message_where){(uint32_t)(second >> 45), (uint32_t)(second >> TIME_LOW_BITS) & RUNS_SIZE8_MAX};
-    uint64_t t = (uint64_t)(*p & 15) << 37 | (first & 3) << 35 | (uint64_t)p[17] << TIME_LOW_BITS |
-                 (second & ((1u << TIME_LOW_BITS) - 1));
-    b->ms += (uint64_t)((int64_t)(t << (64 - TIME_BITS)) >> (64 - TIME_BITS));
+    *durability = *p >> 2 & 3;
+    b->where = (struct message_where){(uint32_t)(second >> 37), (uint32_t)(second >> TIME_BITS) & RUNS_SIZE8_MAX};
+    b->ms += (uint64_t)time_unpack(t);
     return p + RUNS_STEP_MAX;
 }
 
@@ -153,7 +158,7 @@ void runs_begin(struct runs *r, const struct ready_entry *e)
 
 static bool is_neighbour(const struct runs_point *a, const struct runs_point *b)
 {
-    return b->lsn.n == a->lsn.n + 1 && b->where.place8 == a->where.place8 + a->where.size8 &&
+    return b->lsn.n == a->lsn.n + 1 && lsn_index(b->lsn) != 0 && b->where.place8 == a->where.place8 + a->where.size8 &&
            b->where.size8 == a->where.size8 && b->ms == a->ms;
 }
 
@@ -204,8 +209,10 @@ bool runs_pop(struct runs *r)
         go_on(&r->head, 1);
         return true;
     }
-    if (r->at == r->end)
+    if (r->at == r->end) {
+        r->head.lsn = LSN_NONE;
         return false;
+    }
     const uint8_t *p = r->steps + r->at;
     if (*p < STEP) {
         r->left = *p++;
@@ -225,12 +232,13 @@ static void tell(const struct runs_point *p, uint8_t durability, struct ready_en
     e->durability = durability;
 }
 
-void runs_walk_begin(const struct runs *r, struct runs_walk *w, struct ready_entry *e, uint32_t *count)
+bool runs_walk_begin(const struct runs *r, struct runs_walk *w, struct ready_entry *e, uint32_t *count)
 {
     *w = (struct runs_walk){.point = r->head, .at = r->at, .durability = r->head_durability};
     tell(&w->point, w->durability, e);
     *count = 1u + r->left;
     go_on(&w->point, r->left);
+    return r->head.lsn.n != 0;
 }
 
 bool runs_walk_next(const struct runs *r, struct runs_walk *w, struct ready_entry *e, uint32_t *count)
@@ -252,10 +260,18 @@ bool runs_walk_next(const struct runs *r, struct runs_walk *w, struct ready_entr
     return true;
 }
 
+/* `count` neighbours further, in the same block. */
+static bool run_sound(struct runs_point *p, uint32_t count)
+{
+    uint64_t block = lsn_block(p->lsn);
+    go_on(p, count);
+    return lsn_block(p->lsn) == block;
+}
+
 /* Where a run ends, every field is at its largest. */
 static bool point_sound(const struct runs_point *p, uint8_t durability)
 {
-    return lsn_block(p->lsn) <= RUNS_BLOCK_MAX && p->where.place8 <= RUNS_PLACE8_MAX &&
+    return p->lsn.n != 0 && lsn_block(p->lsn) <= RUNS_BLOCK_MAX && p->where.place8 <= RUNS_PLACE8_MAX &&
            p->where.size8 <= RUNS_SIZE8_MAX && p->ms <= MS_MAX && durability <= 3;
 }
 
@@ -269,14 +285,15 @@ bool runs_sound(const struct runs *r)
     struct runs_point p = r->head;
     uint8_t durability = r->head_durability;
     bool run = false;
-    go_on(&p, r->left);
+    if (!run_sound(&p, r->left))
+        return false;
     for (uint32_t at = r->at; at < r->end;) {
         if (!point_sound(&p, durability))
             return false;
         run = steps[at] < STEP;
-        if (run)
-            go_on(&p, 1u + steps[at++]);
-        else
+        if (run && !run_sound(&p, 1u + steps[at++]))
+            return false;
+        if (!run)
             at = (uint32_t)(step_read(steps + at, &p, &durability) - steps);
         if (at > r->end)
             return false;

@@ -37,7 +37,7 @@ void budget_shard(struct budget *b, const struct shard_config *c)
     /* A leased, delayed, returned or dead message: its slot, and its entry in the wheel. */
     budget_add(b, "leases (leases_max)",
                (uint64_t)e->slots * (sizeof(struct message) * AND_ITS_IMAGE + WHEEL_NODE_BYTES));
-    /* Ready messages: 54 to a kilobyte if no two are neighbours and each is a whole step (runs.h). */
+    /* Ready messages: 61 to a kilobyte if no two are neighbours and each is a whole step (runs.h). */
     budget_add(b, "ready messages (ready_max)", (uint64_t)e->ready_chunks * RUNS_BYTES * AND_ITS_IMAGE);
     /* A session keeps its last answers, whatever its window; the desk knows where its client is. */
     budget_add(b, "sessions (sessions_max)",

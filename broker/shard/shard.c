@@ -419,8 +419,8 @@ bool shard_stopped(const struct shard *s)
 {
     struct replica_watermarks w = replica_watermarks(s->replica);
     return s->stopping && !s->stop_image && !s->image_running && !journal_checkpoint_running(s->journal) &&
-           !s->batch.running && s->desk.held_count == 0 && s->draws_live == 0 && journal_idle(s->journal) &&
-           w.durable >= w.appended;
+           !s->batch.running && s->desk.held_count == 0 && s->draws_live == 0 && s->ahead.flying == 0 &&
+           journal_idle(s->journal) && w.durable >= w.appended;
 }
 
 enum leat_status shard_error(const struct shard *s)
@@ -436,6 +436,8 @@ void shard_count(const struct shard *s, struct shard_counters *c)
     c->parked = s->desk.parked_count;
     c->held = s->desk.held_count;
     c->buffer_bytes = s->buffers.used;
+    c->ahead_reads = s->ahead.reads;
+    c->ahead_hits = s->ahead.hits;
     c->durable = w.durable;
     c->appended = w.appended;
     c->journal = journal_counters(s->journal);

@@ -91,7 +91,8 @@ struct shard_counters {
     uint64_t gaps, old;                            /* requests out of order: asked for again, dropped */
     uint64_t stalls;                               /* times that the log had no room and the ports were left waiting */
     uint64_t delivered;                            /* messages */
-    uint64_t cold_reads;                           /* bodies read back from a segment */
+    uint64_t cold_reads;                           /* of bodies from a segment, that an answer waited for */
+    uint64_t ahead_reads, ahead_hits;              /* stretches read before anybody asked; reads that they saved */
     uint64_t corrupt_bodies;                       /* left out of answers: their bytes were wrong */
     uint64_t sessions, parked, held;               /* now */
     uint64_t buffer_bytes;                         /* now, of buffer_max */

@@ -3,7 +3,8 @@
  * The log is the message store: an answer copies attributes and body from the put fact, where it lies. While the block
  * is in the hot tail that is one copy. Else a drawing reads every cold fact of one answer, several at a time over all
  * drawings, builds the whole operation in a buffer and hands it to stage_reply. A fact read back is believed after its
- * own checksums, which are seeded by its position.
+ * own checksums, which are seeded by its position. Who takes a backlog from front to back finds its bytes read ahead
+ * (ahead.h), and waits for no disk.
  *
  * A body in a keep segment is read by itself: what lay beside it in its block does not lie there. When the cleaner
  * moves a group of messages after it was decided to read them together, they come one after the other through one
@@ -27,12 +28,14 @@ struct draw_read {
     uint32_t place, size; /* what is read, in the block */
     uint16_t leader;
     bool arrived;
+    bool comes; /* with a stretch that is being read ahead */
 };
 
 struct draw {
     bool live, abandoned;
     uint8_t op;
     uint16_t count, next, under_way; /* messages; next to read; reads without an end */
+    uint16_t coming;                 /* reads that wait for a stretch */
     uint32_t session, place;
     uint64_t number, block;
     uint32_t memory_size, answer_size;
@@ -55,6 +58,7 @@ struct draw_piece {
 enum leat_status stage_draw_open(struct shard *s)
 {
     s->draws = calloc(DRAWS, sizeof *s->draws);
+    ahead_open(&s->ahead, s->buffers.max, s->config.journal.segment_bytes);
     s->piece = calloc(1, sizeof *s->piece);
     if (s->piece)
         s->piece->data = aligned_alloc(DISK_BLOCK, PIECE_BYTES);
@@ -76,10 +80,21 @@ void stage_draw_close(struct shard *s)
     for (unsigned i = 0; s->draws && i < DRAWS; i++)
         if (s->draws[i].live)
             stage_draw_free(s, &s->draws[i]);
+    ahead_close(&s->ahead, &s->buffers);
     free(s->draws);
     if (s->piece)
         free(s->piece->data);
     free(s->piece);
+}
+
+/* What was read ahead makes room for what somebody waits for. */
+static uint8_t *stage_draw_buffer(struct shard *s, uint32_t size)
+{
+    uint8_t *bytes = buffers_take(&s->buffers, size);
+    if (bytes || !ahead_release(&s->ahead, &s->buffers))
+        return bytes;
+    mark(ahead_gave_way);
+    return buffers_take(&s->buffers, size);
 }
 
 unsigned stage_draw_take(struct shard *s, const struct desk_place *p, unsigned count, struct draw_message *messages)
@@ -207,11 +222,11 @@ static bool stage_draw_memory(struct shard *s, struct draw *d)
         if (r->leader != i)
             continue;
         r->room = journal_fetch_bytes(r->size);
-        r->data = buffers_take(&s->buffers, r->room);
+        r->data = stage_draw_buffer(s, r->room);
         if (!r->data)
             return false;
     }
-    d->answer = buffers_take(&s->buffers, d->answer_size);
+    d->answer = stage_draw_buffer(s, d->answer_size);
     return d->answer != NULL;
 }
 
@@ -222,7 +237,7 @@ bool stage_draw_start(struct shard *s, uint32_t session, uint64_t number, uint32
     while (i < DRAWS && s->draws[i].live)
         i++;
     uint32_t size = n * (uint32_t)(sizeof *messages + sizeof(struct draw_read));
-    uint8_t *memory = i < DRAWS ? buffers_take(&s->buffers, size) : NULL;
+    uint8_t *memory = i < DRAWS ? stage_draw_buffer(s, size) : NULL;
     if (!memory)
         return false;
     struct draw *d = &s->draws[i];
@@ -299,11 +314,62 @@ static bool stage_draw_groups(const struct draw *d, uint16_t leader)
     return d->reads[leader].size > d->messages[leader].where.size8 * 8;
 }
 
-/* Starts reads for the messages of one drawing; how many. */
-static unsigned stage_draw_read(struct shard *s, unsigned number)
+/* A group whose messages have been moved comes in pieces. False: another one is at it. */
+static bool stage_draw_in_pieces(struct shard *s, struct draw *d, uint16_t i)
 {
-    struct draw *d = &s->draws[number];
+    if (s->piece->taken)
+        return false;
+    mark(group_in_pieces);
+    *s->piece = (struct draw_piece){
+        .taken = true, .draw = (uint16_t)(d - s->draws), .leader = i, .member = i, .data = s->piece->data};
+    d->under_way++;
+    stage_draw_piece(s);
+    return true;
+}
+
+/* A read of its own. False: too many are under way. */
+static bool stage_draw_fetch(struct shard *s, struct draw *d, uint16_t i)
+{
+    const struct draw_message *m = &d->messages[i];
+    struct draw_read *r = &d->reads[i];
+    uint64_t tag = (uint64_t)(d - s->draws) << 16 | i;
+    if (stage_draw_groups(d, i) && journal_kept(s->journal, m->lsn))
+        return stage_draw_in_pieces(s, d, i);
+    if (!journal_fetch(s->journal, m->lsn, r->place, r->size, r->data, &r->skip, tag))
+        return false;
+    d->under_way++;
+    s->counters.cold_reads++;
+    return true;
+}
+
+/* The bytes of a read, from what was read ahead or by a read of its own. False: not now. */
+static bool stage_draw_get(struct shard *s, struct draw *d, uint16_t i)
+{
+    struct draw_read *r = &d->reads[i];
+    uint64_t block = lsn_block(d->messages[i].lsn);
+    struct journal_spot spot;
+    enum ahead_state ahead = AHEAD_EMPTY;
+    if (journal_spot(s->journal, block, &spot))
+        ahead = ahead_get(&s->ahead, &spot, block, spot.offset + r->place, r->size, r->data, s->log_now);
+    r->skip = 0;
+    r->arrived = ahead == AHEAD_HERE;
+    if (ahead == AHEAD_EMPTY && !stage_draw_fetch(s, d, i))
+        return false;
+    if (r->comes)
+        d->coming--;
+    r->comes = ahead == AHEAD_COMES;
+    if (r->comes)
+        d->coming++;
+    return true;
+}
+
+/* Starts reads for the messages of one drawing; how many. */
+static unsigned stage_draw_read(struct shard *s, struct draw *d)
+{
     unsigned n = 0;
+    for (uint16_t i = 0; i < d->next && d->coming > 0 && !d->abandoned; i++)
+        if (d->reads[i].comes && !stage_draw_get(s, d, i))
+            return n;
     for (; d->next < d->count && !d->abandoned; d->next++, n++) {
         const struct draw_message *m = &d->messages[d->next];
         struct draw_read *r = &d->reads[d->next];
@@ -313,32 +379,31 @@ static unsigned stage_draw_read(struct shard *s, unsigned number)
         if (hot) {
             memcpy(r->data, hot, r->size);
             r->arrived = true;
-            continue;
-        }
-        if (stage_draw_groups(d, d->next) && journal_kept(s->journal, m->lsn)) {
-            if (s->piece->taken)
-                return n;
-            mark(group_in_pieces);
-            *s->piece = (struct draw_piece){
-                .taken = true, .draw = (uint16_t)number, .leader = d->next, .member = d->next, .data = s->piece->data};
-            d->under_way++;
-            stage_draw_piece(s);
-            continue;
-        }
-        if (!journal_fetch(s->journal, m->lsn, r->place, r->size, r->data, &r->skip, (uint64_t)number << 16 | d->next))
+        } else if (!stage_draw_get(s, d, d->next)) {
             return n;
-        d->under_way++;
-        s->counters.cold_reads++;
+        }
     }
     return n;
 }
 
 static void stage_draw_arrived(struct shard *s, uint64_t tag, enum leat_status status)
 {
+    if (tag & AHEAD_TAG) {
+        ahead_arrived(&s->ahead, tag, status);
+        return;
+    }
     struct draw *d = &s->draws[tag >> 16];
     must(d->live && d->under_way > 0);
     d->under_way--;
     d->reads[tag & 0xffff].arrived = status == LEAT_OK;
+}
+
+/* These bytes were wrong: if they were read ahead, nobody gets them a second time. */
+static void stage_draw_wrong(struct shard *s, const struct draw_message *m)
+{
+    struct journal_spot spot;
+    if (journal_spot(s->journal, lsn_block(m->lsn), &spot))
+        ahead_forget(&s->ahead, spot.life, spot.offset + m->where.place8 * 8);
 }
 
 /* Is this message of a take still leased as it was? */
@@ -362,6 +427,7 @@ static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t 
         const struct draw_read *r = &d->reads[d->reads[i].leader];
         const uint8_t *bytes = r->data + r->skip + (m->where.place8 * 8 - r->place);
         if (!r->arrived || fact_decode(&f, bytes, m->where.size8 * 8, m->lsn, true) != LEAT_OK || f.kind != FACT_PUT) {
+            stage_draw_wrong(s, m);
             if (m->slot != SLAB_NONE) /* a peeked one may be gone, and its segment written anew */
                 corrupt++;
             continue;
@@ -402,8 +468,11 @@ unsigned stage_draw_step(struct shard *s)
     unsigned n = 0;
     uint64_t tag;
     enum leat_status status;
-    if (s->draws_live == 0)
+    if (s->draws_live == 0 && s->ahead.flying == 0) {
+        ahead_idle(&s->ahead, &s->buffers, s->log_now);
         return 0;
+    }
+    bool served = true; /* all reads that somebody waits for have begun */
     while (journal_fetched(s->journal, &tag, &status)) {
         if (tag == PIECE_TAG)
             stage_draw_piece_arrived(s, status);
@@ -417,11 +486,14 @@ unsigned stage_draw_step(struct shard *s)
         struct draw *d = &s->draws[i];
         if (!d->live)
             continue;
-        n += stage_draw_read(s, i);
+        n += stage_draw_read(s, d);
+        served = served && (d->abandoned || d->next == d->count);
         if (d->abandoned && d->under_way == 0)
             stage_draw_free(s, d);
-        else if (!d->abandoned && d->next == d->count && d->under_way == 0)
+        else if (!d->abandoned && d->next == d->count && d->under_way == 0 && d->coming == 0)
             stage_draw_finish(s, d), n++;
     }
+    if (served)
+        n += ahead_step(&s->ahead, s->journal, &s->buffers);
     return n;
 }

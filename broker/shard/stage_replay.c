@@ -37,8 +37,9 @@ static enum leat_status stage_replay_image(struct shard *s, char error[256])
     }
     struct engine_walk walk = {0};
     struct message_body body;
-    while (engine_walk(&s->engine, &walk, &body))
-        journal_pin(s->journal, lsn_block(body.lsn), body.where.size8 * 8);
+    uint32_t count;
+    while (engine_walk_run(&s->engine, &walk, &body, &count))
+        journal_pin_many(s->journal, lsn_block(body.lsn), count, 8ull * body.where.size8 * count);
     return LEAT_OK;
 }
 

@@ -17,6 +17,7 @@
 #ifndef LEAT_SHARD_STAGES_H
 #define LEAT_SHARD_STAGES_H
 
+#include "ahead.h"
 #include "apply.h"
 #include "buffers.h"
 #include "byteorder.h"
@@ -132,6 +133,7 @@ struct shard {
     struct stage_backup backup;
     struct draw_piece *piece;
     struct cleaner *cleaner;
+    struct ahead ahead;
     struct image image;
     struct image_slab image_more[1]; /* the sessions */
     bool image_running;

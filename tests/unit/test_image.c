@@ -186,6 +186,12 @@ TEST(image, a_walk_meets_every_message_once)
         seen[met] = body.lsn;
     assert_true(counted > 50);
     assert_int_equal(met, counted);
+    struct engine_walk runs = {0};
+    struct message_body first;
+    uint32_t count;
+    for (uint64_t at = 0; engine_walk_run(&l.t.leader, &runs, &first, &count); at += count)
+        assert_true(at + count <= met && first.lsn.n == seen[at].n &&
+                    first.lsn.n + count - 1 == seen[at + count - 1].n);
     for (uint64_t i = 0; i < met; i++)
         for (uint64_t k = 0; k < i; k++)
             assert_true(seen[i].n != seen[k].n);
@@ -196,7 +202,7 @@ TEST(image, a_walk_meets_every_message_once)
 TEST(image, a_sweep_meets_whoever_lives_all_the_time_however_they_move)
 {
     static struct life l;
-    static struct lsn before[SLOTS + CHUNKS * READY_CHUNK_ENTRIES], met[4 * SLOTS + 4 * CHUNKS * READY_CHUNK_ENTRIES];
+    static struct lsn before[SLOTS + CHUNKS * RUNS_LEAST], met[4 * SLOTS + 4 * CHUNKS * RUNS_LEAST];
     struct message_body body, out[4 * 16];
     for (uint64_t seed = 20; seed < 60; seed++) {
         begin(&l, seed);
@@ -232,6 +238,7 @@ TEST(image, a_sweep_meets_whoever_lives_all_the_time_however_they_move)
         assert_true(left > 20);
         twin_close(&l.t);
     }
+    assert_true(mark_count("sweep_of_a_chunk_goes_on") > 0);
 }
 
 TEST(image, what_is_cut_too_long_damaged_or_too_new_is_refused)
