@@ -58,7 +58,7 @@ class Broker:
         self.words, self.data, self.child = words, os.path.join(ROOM, "data"), None
         self.local = f"vhost://{self.data}/leat.sock"
 
-    def start(self):
+    def start(self, every=0.02):
         self.log = open(os.path.join(ROOM, "leatd.log"), "w+")
         self.child = subprocess.Popen(
             [f"{BUILD}/leatd", "--data", self.data, "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", *self.words],
@@ -67,7 +67,7 @@ class Broker:
         while "leatd ready" not in self.said():
             if self.child.poll() is not None or time.monotonic() > until:
                 raise Trouble(f"leatd does not start: {self.said().strip()}")
-            time.sleep(0.02)
+            time.sleep(every)
         self.tcp = "tcp://" + re.search(r"tcp (\S+:\d+)", self.said()).group(1)
         self.http = re.search(r"http (?:http://)?(\S+:\d+)", self.said())
         return self
@@ -146,6 +146,60 @@ class Run:
                 find_again(b, got["acknowledged"])
                 notes["found again"] = notes.get("found again", 0) + got["acknowledged"]
             return self.value(got)
+
+
+def fill(b, messages, *words):
+    """Puts so many, class memory, as fast as they go."""
+    got = tool("leat-bench", "-s", b.local, "-q", "bench", "--class", "memory", "--messages", messages, "--duration",
+               RUN_S, "--warm", 0, "--json", *words)[0]
+    if got["acknowledged"] != messages:
+        raise Trouble(f"only {got['acknowledged']} of {messages} messages could be put")
+
+
+def lives_beside(messages):
+    """Messages a second that are put, taken and acknowledged by a hundred, with so many ready all the time: each goes to
+    the end of the queue, and what is taken was put `messages` ago."""
+    def measure(a, notes):
+        with broker(*SPIN) as b:
+            fill(b, messages, *RAW, "--batch", 20, "--depth", 32)
+            got = tool("leat-bench", "-s", b.local, "-q", "bench", "-w", "lives", "--class", "memory", "--batch", 100,
+                       "--depth", 8, "--spin", "--cpu", 0, "--json", "--duration", 4 * a.seconds)[0]
+            c = b.counters()
+            reads, hits = c["leat_cold_reads_total"], c["leat_ahead_hits_total"]
+            if reads + hits:
+                notes["of the cold reads had been read ahead"] = hits / (hits + reads)
+            return rate(got)
+    return measure
+
+
+def bytes_a_message(messages, *words):
+    """What the process has grown by, from three tenths of them (when the hot tail is full) to all."""
+    def measure(a, notes):
+        def resident():
+            with open(f"/proc/{b.child.pid}/status") as f:
+                return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmRSS"))
+        with broker(*SPIN) as b:
+            fill(b, messages * 3 // 10, *words)
+            before = resident()
+            fill(b, messages * 7 // 10, *words)
+            return max(resident() - before, 1) / (messages * 7 // 10)
+    return measure
+
+
+def restart(messages):
+    """Seconds from exec to the answer of a take, after kill -9."""
+    def measure(a, notes):
+        with broker(*SPIN) as b:
+            fill(b, messages, *RAW, "--batch", 32, "--depth", 32)
+            time.sleep(1)
+            b.child.kill()
+            b.child.wait()
+            b.log.close()
+            start = time.monotonic()
+            b.start(every=0.002)
+            tool("leat", "-s", b.tcp, "take", "bench", "-n", 1, "--json")
+            return time.monotonic() - start
+    return measure
 
 
 def p50(got):
@@ -242,6 +296,14 @@ GOALS = {
            written_per_payload(1024, *RAW, "--depth", 64, "--batch", 8), None, None),
     "D5-lives": ("the same: full lives of 128 B", "lower", None, None, None, "B/B",
                  written_per_payload(128, "-w", "lives", "--spin", "--cpu", 0, "--depth", 16, "--batch", 16), None, None),
+    "B1": ("messages put, taken and acknowledged by a hundred beside 1e7 ready, memory, local port", "higher", 0.8,
+           0.95, 1.0, "1/s", lives_beside(10000000), "beside 1e3 ready", lambda a: lives_beside(1000)(a, {})),
+    "B2": ("memory of a ready message of one queue, 1e7 of them", "lower", 16, 4, 2, "bytes",
+           bytes_a_message(10000000, *RAW, "--batch", 32, "--depth", 32), None, None),
+    "B2-turns": ("memory of a ready message of 1e3 queues in turn, 4e6 of them", "lower", 16, 8, 4, "bytes",
+                 bytes_a_message(4000000, "--spin", "--cpu", 0, "--queues", 1000, "--depth", 64), None, None),
+    "R1": ("exec after kill -9 to the first delivery, 1e7 ready", "lower", 5, 1, 0.2, "s", restart(10000000), None,
+           None),
     "K1": ("timer of a lease: armed by its take, cancelled by its ack, 1e5 live", "lower", 40, 20, 12, "ns",
            lease_cycle("K1_wheel", 100000), None, None),
     "K1-1e7": ("the same, 1e7 live", "lower", 120, 60, 40, "ns", lease_cycle("K1_wheel", 10000000), None, None),
@@ -319,6 +381,8 @@ def note_text(notes):
         words.append(f"{notes['frames per packet']:.1f} frames shared a packet on the port")
     if "messages per block" in notes:
         words.append(f"{notes['messages per block']:.0f} messages shared a block")
+    if "of the cold reads had been read ahead" in notes:
+        words.append(f"{notes['of the cold reads had been read ahead']:.2f} of the cold reads had been read ahead")
     if "found again" in notes:
         words.append(f"all {notes['found again']} acknowledged messages were found after SIGTERM and a start")
     return "; ".join(words)

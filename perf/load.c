@@ -80,6 +80,8 @@ static void measure(struct load *l)
         over = now >= l->end_ns; /* one turn more: what was due until the end */
         sleep_if_idle(l, turn(l));
         now = lane_now().ns;
+        if (!load_step_wanted(l) && l->o->workload == WORKLOAD_PUT && !load_step_busy(l))
+            l->stopping = true; /* all that were asked for */
         if (!warm && now >= from) {
             warm = l->counting = true;
             from = now;
@@ -119,23 +121,37 @@ static enum leat_status queue_ask(struct load *l, uint8_t op, const struct queue
     return status;
 }
 
+/* The queue l->queue: new, or one that stays. */
 static bool queue_make(struct load *l, char *why, size_t why_size)
 {
     struct queue_attributes a = {.lease = duration_s(30), .durability = (uint8_t)l->o->durability};
-    enum leat_status status;
-    char name[32];
+    enum leat_status status = queue_ask(l, OP_QUEUE_CREATE, &a);
+    if (l->o->queue.size > 0 && status == LEAT_QUEUE_EXISTS)
+        status = queue_ask(l, OP_QUEUE_STAT, NULL);
+    if (status == LEAT_OK)
+        return true;
+    snprintf(why, why_size, "cannot make the queue %.*s: %s", (int)l->queue.size, l->queue.text, status_text(status));
+    return false;
+}
+
+static bool queues_make(struct load *l, char *why, size_t why_size)
+{
+    char name[sizeof l->queue.text + 16];
+    bool good = true;
     l->queue = l->o->queue;
     if (l->queue.size == 0) {
         snprintf(name, sizeof name, "bench-%ld", (long)getpid());
         must(name_set(&l->queue, name, strlen(name)));
     }
-    status = queue_ask(l, OP_QUEUE_CREATE, &a);
-    if (l->o->queue.size > 0 && status == LEAT_QUEUE_EXISTS)
-        status = queue_ask(l, OP_QUEUE_STAT, NULL);
-    if (status == LEAT_OK)
-        return true;
-    snprintf(why, why_size, "cannot make the queue %s: %s", l->queue.text, status_text(status));
-    return false;
+    for (uint32_t i = 0; i < l->o->queues && good; i++) {
+        if (l->o->queues > 1) {
+            snprintf(name, sizeof name, "%.*s-%u", (int)l->o->queue.size, l->o->queue.text, i);
+            must(name_set(&l->queue, name, strlen(name)));
+        }
+        good = queue_make(l, why, why_size);
+        l->refs[i] = l->ref;
+    }
+    return good;
 }
 
 /* What `take` finds ready: put in large batches before the clock starts. */
@@ -206,7 +222,7 @@ bool load_run(const struct options *o, struct load_result *result, char *why, si
         free(l);
         return false;
     }
-    bool good = lanes_open(l, why, why_size) && queue_make(l, why, why_size);
+    bool good = lanes_open(l, why, why_size) && queues_make(l, why, why_size);
     good = good && (o->workload != WORKLOAD_TAKE || fill(l, why, why_size));
     if (good && o->raw) {
         good = raw_run(o, &l->lane[0], l->ref, result, why, why_size);

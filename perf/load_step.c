@@ -19,8 +19,9 @@ bool load_step_open(struct load *l, const struct options *o, struct load_result 
     l->entry = calloc(BATCH_MAX, sizeof *l->entry);
     l->born = calloc(LOAD_BORN, sizeof *l->born);
     l->receipts = calloc((size_t)OPTIONS_LANES_MAX * LOAD_SLOTS * BATCH_MAX, RECEIPT_BYTES);
+    l->refs = calloc(o->queues, sizeof *l->refs);
     l->tallying = o->workload == WORKLOAD_DRAIN && o->messages > 0;
-    if (!l->bodies || !l->entry || !l->born || !l->receipts ||
+    if (!l->refs || !l->bodies || !l->entry || !l->born || !l->receipts ||
         (l->tallying && !tally_open(&result->tally, o->messages))) {
         load_step_close(l);
         return false;
@@ -36,6 +37,7 @@ void load_step_close(struct load *l)
 {
     if (l->tallying)
         tally_close(&l->result->tally);
+    free(l->refs);
     free(l->bodies);
     free(l->entry);
     free(l->born);
@@ -75,6 +77,10 @@ static void submit(struct load *l, unsigned lane, unsigned slot, enum load_step 
         for (uint32_t k = 0; k < s->count; k++) {
             l->born[l->number % LOAD_BORN] = s->start;
             tally_stamp(l->bodies + (size_t)k * l->o->size, l->o->size, l->number++);
+        }
+        if (l->o->queues > 1) {
+            ask.request.name.size = 0;
+            ask.request.queue = l->refs[l->turn++ % l->o->queues];
         }
         ask.puts = l->entry;
         ask.count = s->count;

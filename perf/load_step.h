@@ -25,6 +25,8 @@ struct load {
     struct load_result *result;
     struct name queue;
     struct queue_ref ref;
+    struct queue_ref *refs;  /* with more queues than one: all of them ... */
+    uint32_t turn;           /* ... and whose it is */
     unsigned lanes, sources; /* sources: the first lanes, on which cycles start */
     struct lane lane[OPTIONS_LANES_MAX];
     struct load_slot slot[OPTIONS_LANES_MAX][LOAD_SLOTS];

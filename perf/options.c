@@ -33,6 +33,7 @@ struct row {
 enum letter {
     DEPTH = 256,
     LANES,
+    QUEUES,
     RATE,
     DURATION,
     WARM,
@@ -62,6 +63,7 @@ static const struct row rows[] = {
     {"warm", "S", WARM, {0, 3600}, "seconds before that (0.2)"},
     {"messages", "N", MESSAGES, {1, 1e12}, "take: put before (1000000); put: stop after N; drain: to be found"},
     {"queue", "NAME", 'q', {0, 0}, "a queue that stays (else one of our own, dropped at the end)"},
+    {"queues", "N", QUEUES, {1, OPTIONS_QUEUES_MAX}, "put: to the queues NAME-0 ... NAME-(N-1) in turn (1: NAME)"},
     {"keep", NULL, KEEP, {0, 0}, "do not drop our own queue"},
     {"raw", NULL, RAW, {0, 0}, "put, local port: frames made by hand, without the client library (spins)"},
     {"spin", NULL, SPIN, {0, 0}, "poll without sleeping"},
@@ -112,6 +114,7 @@ void options_defaults(struct options *o)
                           .size = 128,
                           .batch = 1,
                           .lanes = 1,
+                          .queues = 1,
                           .seconds = 2,
                           .warm_seconds = 0.2,
                           .cpu = -1};
@@ -165,6 +168,9 @@ static void number_take(struct options *o, int letter, double n)
         break;
     case LANES:
         o->lanes = (uint32_t)n;
+        break;
+    case QUEUES:
+        o->queues = (uint32_t)n;
         break;
     case RATE:
         o->rate = n;
@@ -222,6 +228,8 @@ static int complete(struct options *o)
         return usage("workload", "delivery", "has one producer and one consumer: no --connections");
     if (o->workload == WORKLOAD_DRAIN && o->queue.size == 0)
         return usage("workload", "drain", "needs --queue");
+    if (o->queues > 1 && (o->workload != WORKLOAD_PUT || o->raw || o->queue.size == 0 || o->queue.size > 70))
+        return usage("option", "queues", "goes with put and a --queue of at most 70 letters, and not with --raw");
     return OPTIONS_GO_ON;
 }
 

@@ -22,6 +22,7 @@ enum {
     OPTIONS_EXIT_USAGE = 64,
     OPTIONS_GO_ON = -1,
     OPTIONS_LANES_MAX = 31,
+    OPTIONS_QUEUES_MAX = 16384,
     OPTIONS_BODY_MIN = 16,
     OPTIONS_RAW_BODY_MAX = 4096
 };
@@ -36,6 +37,7 @@ struct options {
     uint32_t batch;    /* messages per request */
     uint32_t depth;    /* requests under way per connection */
     uint32_t lanes;    /* connections */
+    uint32_t queues;   /* that puts go to in turn */
     double rate;       /* requests per second that should start; 0: as fast as they end */
     double seconds, warm_seconds;
     uint64_t messages; /* take: to begin with; put: at most, 0 for no end; drain: that should be found */

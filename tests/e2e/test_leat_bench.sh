@@ -38,6 +38,7 @@ check "batches reach the consumer" bench 'messages > requests' --workload delive
 check "lives are put, taken and acknowledged" bench 'messages >= requests' --workload lives --depth 4 --batch 4
 check "what lies ready is taken until nothing is left" bench 'acknowledged == 20000 and messages <= 20000' \
     --workload take --messages 20000 --batch 16 --depth 4 --warm 0
+check "many queues are served in turn" bench 'acknowledged == 900' --messages 900 --queue turns --queues 9 --warm 0
 check "a run of puts ends at its number" bench 'acknowledged == 1000' --messages 1000 --queue stays --warm 0
 check "and all of it is found again" bench 'found == expected == 1000 and repeated == foreign == 0' \
     --workload drain --messages 1000 --queue stays

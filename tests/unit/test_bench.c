@@ -187,6 +187,7 @@ TEST(options, what_cannot_be_done_is_refused)
         {"--workload", "drain", NULL},
         {"--queue", "a b", NULL},
         {"--raw", NULL, NULL},
+        {"--queues", "2", NULL},
         {"--unknown", NULL, NULL},
         {"word", NULL, NULL},
         {"--rate", NULL, NULL},
