@@ -292,6 +292,8 @@ static enum leat_status whole_frame(struct client *c, const uint8_t *bytes, size
         return status;
     if (!(f.flags & FRAME_REPLY))
         return LEAT_BAD_FRAME;
+    if (c->config.checksums && !(f.flags & FRAME_CRC))
+        return LEAT_BAD_FRAME; /* the wrong bit may be the one that says that there is a checksum */
     c->quiet = now;
     c->pings = 0;
     if (f.flags & FRAME_FRAGMENT)
