@@ -101,7 +101,9 @@ const struct queue *engine_queue(const struct engine *e, struct queue_ref ref);
 
 /* engine_stat: attributes, counters and ages of one queue, O(1). oldest_ready: since the put of the messages that would
  * be delivered next, the older of the first that came back and the first that did not; oldest_leased: since the oldest
- * lease began; oldest_delayed: since the longest delayed one was put or given back. `parked` is left to the caller. */
+ * lease began; oldest_delayed: since the longest delayed one was put or given back. `parked` is left to the caller.
+ * oldest_ready is kept to the millisecond; of a message that was put more than a quarter of an hour after the one
+ * before it in the queue, to 1/2^18 of that distance. */
 void engine_stat(const struct engine *e, uint32_t number, struct instant now, struct reply_stat *stat);
 
 /* engine_wall: UNIX time, in nanoseconds, of a message put at log time `sent` in an epoch. An epoch too old to be known

@@ -72,7 +72,7 @@ static uint8_t *whole_write(uint8_t *p, const struct runs_point *a, struct runs_
              ((uint64_t)b->where.place8 << 37 | (uint64_t)b->where.size8 << TIME_BITS | (t & ((1u << TIME_BITS) - 1)))
                  << 8);
     le64_put(p + 1, b->lsn.n << 4 | (t >> TIME_BITS & 15)); /* the last byte of it is the first of that */
-    *p = (uint8_t)(STEP_WHOLE | durability << 2 | t >> (TIME_BITS + 4));
+    *p = (uint8_t)(STEP_WHOLE | (uint32_t)durability << 2 | t >> (TIME_BITS + 4));
     return p + RUNS_STEP_MAX;
 }
 
