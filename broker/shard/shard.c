@@ -77,7 +77,7 @@ static enum leat_status shard_blob_check(struct shard *s, char error[256])
     for (unsigned i = 0; i < sizeof capacities / sizeof capacities[0]; i++) {
         if (capacities[i].is >= capacities[i].was)
             continue;
-        double scale = i == 2 ? READY_CHUNK_ENTRIES : 1;
+        double scale = i == 2 ? RUNS_LEAST : 1;
         snprintf(error, 256,
                  "%s is smaller than what this data directory was used with, which its log may need: set it to "
                  "%.0f at least",
