@@ -108,6 +108,8 @@ enum ahead_state ahead_get(struct ahead *a, const struct journal_spot *spot, uin
         else if (s->state == AHEAD_COMES)
             worst = AHEAD_COMES;
     }
+    if (worst == AHEAD_COMES && offset / a->size != (end - 1) / a->size)
+        worst = AHEAD_EMPTY; /* who waits for two may wait for ever: one goes while the other comes */
     if (worst == AHEAD_EMPTY) {
         missed(a, spot->life, block, (end - 1) / a->size);
         return worst;
