@@ -94,7 +94,10 @@ static enum leat_status pong(struct client *c, const struct frame_op *op, struct
         return LEAT_OK; /* about to be sent */
     /* a full window behind each gap would drown the net */
     unsigned doubling = slot->sends < 10 ? slot->sends : 10;
-    if (slot->sends > 1 && instant_since(now, slot->sent).ns < c->window.smoothed.ns << (doubling - 1))
+    uint64_t trip = c->window.smoothed.ns;
+    if (trip == 0) /* none has been measured yet */
+        trip = window_retry_after(&c->window).ns / 10;
+    if (slot->sends > 1 && instant_since(now, slot->sent).ns < trip << (doubling - 1))
         return LEAT_OK; /* on its way: this gap was seen by a request that had left before it */
     mark(client_gap);
     c->counters.gaps++;
