@@ -14,6 +14,7 @@
  *
  * What can go wrong: a failed write or flush ends the journal; nothing is tried again, because nothing is known of what
  * is on the disk. A short write is continued, and the block counts when it is whole. */
+#include "buggify.h"
 #include "log.h"
 #include "mark.h"
 #include "must.h"
@@ -223,7 +224,7 @@ unsigned flight_step(struct journal *j)
             n += j->flights[i].state == FLIGHT_WRITING;
         }
     n += flight_flush(j);
-    if (flight_due(j))
+    if (flight_due(j) && !buggify(block_leaves_late))
         n += flight_launch(j);
     n += flight_watermark(j);
     return n;

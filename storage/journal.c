@@ -12,6 +12,7 @@
 #include "must.h"
 #include "recover.h"
 
+enum { JOURNAL_START_BYTES = 4 * DISK_BLOCK /* a few starts, one after the other */ };
 enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535, JOURNAL_REAP = 4, JOURNAL_TOGETHER_MAX = 4096 };
 
 void journal_fail(struct journal *j, enum leat_status status)
@@ -36,9 +37,11 @@ static bool journal_fits(const struct journal *j, uint32_t need, uint32_t facts,
 }
 
 /* A block as large as the open one would become must have a place, so that it can be sealed at any time. */
-static bool journal_has_place(const struct journal *j, uint32_t need)
+static bool journal_has_place(struct journal *j, enum journal_purpose purpose, uint32_t need)
 {
-    if (segment_room(j, record_disk_size(j->open.payload + need)))
+    uint32_t size = record_disk_size(j->open.payload + need);
+    bool last = purpose != JOURNAL_START && !segment_coming(j);
+    if (segment_room(j, last ? size + JOURNAL_START_BYTES : size))
         return true;
     mark(journal_without_segment);
     return false;
@@ -49,7 +52,7 @@ uint8_t *journal_reserve(struct journal *j, enum journal_purpose purpose, uint32
 {
     struct open_block *o = &j->open;
     uint32_t need = together > size ? together : size;
-    uint32_t kept = purpose == JOURNAL_ACK ? 0 : j->config.ack_reserve;
+    uint32_t kept = purpose >= JOURNAL_ACK ? 0 : j->config.ack_reserve;
     must(j->life == JOURNAL_RUNNING);
     must(size > 0 && size % 8 == 0);
     if (j->error != LEAT_OK)
@@ -64,11 +67,14 @@ uint8_t *journal_reserve(struct journal *j, enum journal_purpose purpose, uint32
         o->full = true;
         if (!flight_launch(j))
             return journal_refuse(j, LEAT_OVERLOADED);
+        if (segment_refuses(j, purpose))
+            return journal_refuse(j, LEAT_NO_SPACE); /* that block has taken the room */
     }
     if (o->number == 0 && !hot_open(j))
         return journal_refuse(j, LEAT_OVERLOADED);
-    if (!journal_has_place(j, need))
-        return journal_refuse(j, segment_coming(j) ? LEAT_OVERLOADED : LEAT_NO_SPACE);
+    if (!journal_has_place(j, purpose, need))
+        return journal_refuse(j, segment_coming(j) || (purpose == JOURNAL_ACK && segment_dying(j)) ? LEAT_OVERLOADED
+                                                                                                   : LEAT_NO_SPACE);
     o->reserved = size;
     *lsn = lsn_make(o->number, o->facts);
     *place = RECORD_HEADER + o->payload;

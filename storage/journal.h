@@ -38,8 +38,10 @@ struct journal_config {
     uint32_t clean_above;     /* old segments beyond twice what lives in them, before they are cleaned; 4 */
 };
 
-/* Who asks for room: on a nearly full disk the first two are refused before acks are. */
-enum journal_purpose { JOURNAL_PUT, JOURNAL_TAKE, JOURNAL_ACK };
+/* Who asks for room: on a nearly full disk they are refused in this order, acks never while there is room. TIME: what
+ * happens by itself, leases and delays that end; it waits unlogged. START: the fact that opens an epoch has
+ * a last piece of the log to itself, so that a full log can be started again. */
+enum journal_purpose { JOURNAL_PUT, JOURNAL_TAKE, JOURNAL_TIME, JOURNAL_ACK, JOURNAL_START };
 
 /* journal_open: opens or creates the data directory behind `d`. *error is filled with one sentence for people (what,
  * where, limit) on failure: LEAT_CORRUPT, LEAT_TOO_NEW, LEAT_DISK_ERROR, LEAT_NO_SPACE, LEAT_NO_MEMORY, LEAT_BAD_VALUE

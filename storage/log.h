@@ -383,7 +383,10 @@ uint32_t segment_count(const struct journal *j);
 /* Free segments, those that may still be made included; and whether more may come without a checkpoint. */
 uint32_t segment_free(const struct journal *j);
 bool segment_coming(const struct journal *j);
+/* Whether a fact of this purpose would leave too few segments to what comes after it. */
 bool segment_refuses(const struct journal *j, enum journal_purpose purpose);
+/* segment_dying: the next checkpoint frees one. */
+bool segment_dying(const struct journal *j);
 /* A file joins the end of the order; its slot. */
 uint32_t segment_add(struct journal *j, uint32_t name, uint32_t incarnation, uint32_t file);
 void segment_name(char name[DISK_NAME_MAX], uint32_t number);

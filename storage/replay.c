@@ -323,6 +323,21 @@ static enum leat_status replay_rotten(struct journal *j, const struct tear *tear
                        name, here ? tear->offset : 0, end - 1, tear->block, j->replay->known);
 }
 
+/* A whole block of another data directory stands where the log would go on: somebody has exchanged the file. */
+static bool replay_stranger(struct journal *j, uint32_t order, uint64_t offset)
+{
+    if (order >= j->segments.total || offset == j->segments.bytes)
+        return false;
+    uint64_t available;
+    const struct segment *s = segment_at(j, order);
+    const uint8_t *bytes =
+        window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, DISK_BLOCK, &available);
+    struct record found,
+        theirs = {.cluster = le64_get(bytes + 16), .incarnation = le32_get(bytes + 12), .number = le64_get(bytes + 24)};
+    enum record_verdict verdict = record_open(&found, bytes, available, &theirs);
+    return theirs.cluster != j->ledger.m.cluster && (verdict == RECORD_OK || verdict == RECORD_CUT);
+}
+
 /* No block follows: LEAT_OK at the end of the log, torn or not; LEAT_CORRUPT and the exact range for rot. */
 static enum leat_status replay_end(struct journal *j, enum record_verdict verdict, char error[256])
 {
@@ -336,6 +351,13 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
         return recover_say(LEAT_CORRUPT, error, "log-%08u, bytes %" PRIu64 "..%" PRIu64 " cannot be read",
                            j->replay->unreadable_name, j->replay->unreadable_at,
                            j->replay->unreadable_at + DISK_BLOCK - 1);
+    }
+    if (replay_stranger(j, tear.order, tear.offset) || replay_stranger(j, j->segments.log_count, 0)) {
+        mark(stranger_refused);
+        return recover_say(LEAT_CORRUPT, error,
+                           "log-%08u: block %" PRIu64
+                           " is damaged or missing, and one of another data directory is there",
+                           segment_at(j, tear.order)->name, tear.block);
     }
 #if LEAT_BUG == 5
     known = tear.highest = 0;

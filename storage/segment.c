@@ -13,14 +13,16 @@
  * holds it until it has ended.
  *
  * Space: with T = disk_max / segment bytes, puts are refused when fewer than T/4 segments (2 to 8) are free or may
- * still be made, takes below T/8 (1 to 4); acks go on until no segment has room. A block that the open block may become
- * always has a place (segment_room() at each reserve), so that a checkpoint can always begin. Two spares are made
- * ahead, because others may fill the disk: what the log writes then has no bodies, so that with two it goes round for
- * ever, one being entered while the other is recycled. With one, it would stand in it when it is full. */
+ * still be made, takes below T/8 (1 to 4); below T/16 (1 or 2) leases and delays that end wait unlogged; acks go on
+ * until no segment has room. A block that the open block may become always has a place (segment_room() at each
+ * reserve), so that a checkpoint can always begin. Two spares are made ahead, because others may fill the disk. No body
+ * lies in the last two segments, so acks can go round in them for ever: while the one is filled, a checkpoint frees the
+ * other. With one, the log would stand in it when it is full. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "buggify.h"
 #include "log.h"
 #include "mark.h"
 #include "must.h"
@@ -46,6 +48,30 @@ uint64_t segment_last(const struct segment *s)
 uint32_t segment_count(const struct journal *j)
 {
     return j->segments.total + (j->segments.borrowed != SEGMENT_NONE);
+}
+
+/* -- how much is free -- */
+
+static uint32_t segment_max(const struct journal *j)
+{
+    return j->segments.max;
+}
+
+static uint32_t segment_makeable(const struct journal *j)
+{
+    uint32_t max = segment_max(j), count = segment_count(j), room = max > count ? max - count : 0;
+    return j->segments.full ? 0 : room < j->segments.affordable ? room : j->segments.affordable;
+}
+
+uint32_t segment_free(const struct journal *j)
+{
+    return j->segments.total - j->segments.log_count + segment_makeable(j);
+}
+
+static uint32_t segment_mark_of_puts(const struct journal *j)
+{
+    uint32_t quarter = segment_max(j) / 4;
+    return quarter < 2 ? 2 : quarter > 8 ? 8 : quarter;
 }
 
 /* -- the log's end -- */
@@ -90,7 +116,9 @@ void segment_note(struct journal *j, uint64_t number, uint32_t size)
 
 struct segment *segment_place(struct journal *j, uint64_t number, uint32_t size, uint64_t *offset)
 {
-    if (segment_left(j) < size) {
+    bool early = j->segments.log_count > 0 && segment_next_usable(j) && segment_free(j) > segment_mark_of_puts(j);
+    bool roll = early && buggify(segment_left_early);
+    if (segment_left(j) < size || roll) {
         must(segment_next_usable(j));
         segment_enter(j, number);
         mark(segment_entered);
@@ -212,18 +240,7 @@ void segment_recycle(struct journal *j)
     }
 }
 
-/* -- how much is free -- */
-
-static uint32_t segment_max(const struct journal *j)
-{
-    return j->segments.max;
-}
-
-static uint32_t segment_makeable(const struct journal *j)
-{
-    uint32_t max = segment_max(j), count = segment_count(j), room = max > count ? max - count : 0;
-    return j->segments.full ? 0 : room < j->segments.affordable ? room : j->segments.affordable;
-}
+/* -- what the file system has -- */
 
 /* How many the file system has room for; asked when a file has been made, and ten times a second while it is short. */
 void segment_afford(struct journal *j)
@@ -238,20 +255,9 @@ static bool segment_short(const struct journal *j)
     return j->segments.affordable < SEGMENT_SHORT && segment_count(j) + j->segments.affordable < segment_max(j);
 }
 
-uint32_t segment_free(const struct journal *j)
-{
-    return j->segments.total - j->segments.log_count + segment_makeable(j);
-}
-
 bool segment_coming(const struct journal *j)
 {
     return j->segments.log_count < j->segments.total || j->segments.borrowed != SEGMENT_NONE || segment_makeable(j) > 0;
-}
-
-static uint32_t segment_mark_of_puts(const struct journal *j)
-{
-    uint32_t quarter = segment_max(j) / 4;
-    return quarter < 2 ? 2 : quarter > 8 ? 8 : quarter;
 }
 
 bool journal_short(const struct journal *j)
@@ -259,17 +265,34 @@ bool journal_short(const struct journal *j)
     return segment_free(j) <= segment_mark_of_puts(j);
 }
 
+bool segment_dying(const struct journal *j)
+{
+    for (uint32_t i = 0; i + 1 < j->segments.log_count; i++)
+        if (segment_at(j, i)->pins == 0)
+            return true;
+    return false;
+}
+
 bool segment_refuses(const struct journal *j, enum journal_purpose purpose)
 {
     uint32_t max = segment_max(j), free = segment_free(j);
+    if (purpose == JOURNAL_PUT && free > 0 && segment_left(j) < j->block_max)
+        free--; /* its block may yet grow, and its body lie in the next one */
     uint32_t put = segment_mark_of_puts(j);
     uint32_t take = max / 8 < 1 ? 1 : max / 8 > 4 ? 4 : max / 8;
+    uint32_t time = (take + 1) / 2;
+#if LEAT_BUG == 32
+    return false;
+#endif
     switch (purpose) {
     case JOURNAL_PUT:
         return free < put;
     case JOURNAL_TAKE:
         return free < take;
+    case JOURNAL_TIME:
+        return free < time;
     case JOURNAL_ACK:
+    case JOURNAL_START:
         return false;
     }
     return false;

@@ -119,7 +119,7 @@ static enum leat_status shard_memory(struct shard *s)
 static enum leat_status shard_epoch_log(struct shard *s, struct disk *d, struct fact *f)
 {
     enum leat_status status;
-    while ((status = stage_request_log(s, f, JOURNAL_ACK, false)) == LEAT_OVERLOADED) {
+    while ((status = stage_request_log(s, f, JOURNAL_START, false)) == LEAT_OVERLOADED) {
         mark(epoch_waits_for_room);
         disk_wait(d);
         replica_step(s->replica, s->boot_now);

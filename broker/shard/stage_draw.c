@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "buggify.h"
 #include "mark.h"
 
 enum { DRAWS = 64, DRAW_GAP = 4096, DRAW_TOGETHER = 256 * 1024 };
@@ -131,8 +132,9 @@ static uint32_t stage_draw_size(const struct draw_message *m)
 uint32_t stage_draw_hot(struct shard *s, const struct draw_message *messages, unsigned n)
 {
     uint32_t size = FRAME_OP_HEADER;
+    bool cold = buggify(answer_in_pieces);
     for (unsigned i = 0; i < n; i++) {
-        if (!stage_draw_bytes(s, &messages[i]))
+        if (!stage_draw_bytes(s, &messages[i]) || cold)
             return 0;
         size += stage_draw_size(&messages[i]);
     }
@@ -174,9 +176,14 @@ uint32_t stage_draw_write(struct shard *s, uint8_t *out, uint8_t op, uint64_t nu
     uint32_t size = FRAME_OP_HEADER;
     for (unsigned i = 0; i < n; i++) {
         struct fact f;
-        const uint8_t *bytes = stage_draw_bytes(s, &messages[i]);
+        const struct draw_message *m = &messages[i];
+#if LEAT_BUG == 30
+        if (i < 2 && n > 1 && messages[0].where.size8 == messages[1].where.size8)
+            m = &messages[!i];
+#endif
+        const uint8_t *bytes = stage_draw_bytes(s, m);
         must(bytes != NULL);
-        must(fact_decode(&f, bytes, messages[i].where.size8 * 8, messages[i].lsn, false) == LEAT_OK);
+        must(fact_decode(&f, bytes, m->where.size8 * 8, m->lsn, false) == LEAT_OK);
         size += stage_draw_message(s, out + size, &messages[i], &f);
     }
     frame_op_encode(out, op, LEAT_OK, (uint16_t)n, size - FRAME_OP_HEADER, number);

@@ -8,6 +8,7 @@
  * comes out of order is dropped, and the client, who owns the retransmission, sends it again. */
 #include "stages.h"
 
+#include "buggify.h"
 #include "mark.h"
 
 enum { INPUT_LOOKS_MAX = 4096 }; /* some two milliseconds */
@@ -99,7 +100,12 @@ static void stage_input_repeat(struct shard *s, struct session *session, const s
             m->due = instant_add(s->log_now, (struct duration){m->due.ns - m->sent.ns});
     }
 #endif
+#if LEAT_BUG == 39
+    stage_reply_drop(s, desk_index(&s->desk, session->handle, op->number, session->window));
+    stage_reply_ready(s, session, op->number, 0);
+#else
     stage_reply_ready(s, session, op->number, kept->reveals);
+#endif
 }
 
 static void stage_input_wait(struct shard *s, const struct session *session, uint64_t number)
@@ -368,7 +374,7 @@ unsigned stage_input_run(struct shard *s)
     for (unsigned i = 0; i < s->transport_count; i++) {
         s->in.transport = (uint8_t)(s->transport_next++ % s->transport_count);
         struct transport *t = stage_input_port(s);
-        s->in.count = t->ops->receive(t, s->in.packet, TRANSPORT_BURST);
+        s->in.count = t->ops->receive(t, s->in.packet, buggify(burst_of_one) ? 1 : TRANSPORT_BURST);
         n += s->in.count;
         if (!stage_input_burst(s))
             break;

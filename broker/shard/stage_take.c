@@ -175,6 +175,11 @@ unsigned stage_take_match(struct shard *s)
 {
     unsigned n = 0;
     while (s->wanted_count > 0) {
+#if LEAT_BUG == 34
+        uint32_t *some = &s->wanted[((uintptr_t)s->scratch >> 12) % s->wanted_count], last = s->wanted_count - 1;
+        uint32_t swap = *some;
+        *some = s->wanted[last], s->wanted[last] = swap;
+#endif
         uint32_t queue = s->wanted[s->wanted_count - 1];
         const struct desk_list *line = desk_line(&s->desk, queue);
         const struct queue *q = engine_queue_at(&s->engine, queue);

@@ -2,9 +2,11 @@
  * reaped.
  *
  * A budget per iteration keeps each step short, however many leases end at one instant. A fact that finds no room in
- * the log waits in due_slot; nothing behind it is fired meanwhile. */
+ * the log waits in due_slot; nothing behind it is fired meanwhile. On the last segments of a full disk it waits so until
+ * acks and a checkpoint have made room: a lease that has ended unlogged can still be acked, and nobody else has it. */
 #include "stages.h"
 
+#include "buggify.h"
 #include "mark.h"
 
 enum { TIME_BUDGET = 64 };
@@ -19,13 +21,24 @@ static bool stage_time_due(struct shard *s, uint32_t slot)
             wheel_arm(&s->engine.wheel, slot, again);
         return true;
     }
-    return stage_request_log(s, &f, JOURNAL_TAKE, false) == LEAT_OK;
+    return stage_request_log(s, &f, JOURNAL_TIME, false) == LEAT_OK;
 }
+
+#if LEAT_BUG == 23 /* a message that was returned for the last time is moved by a fact of its own, later */
+static void stage_time_move(struct shard *s, uint32_t slot)
+{
+    const struct message *m = engine_message_at(&s->engine, slot);
+    const struct queue *q = engine_queue_at(&s->engine, m->queue);
+    struct fact f = {.kind = FACT_MOVED, .at = s->log_now, .slot = {slot, m->generation, .target = q->dead_letter}};
+    if (m->state == MESSAGE_READY && q->attributes.max_attempts && m->attempts >= q->attributes.max_attempts)
+        stage_request_log(s, &f, JOURNAL_TIME, false);
+}
+#endif
 
 static unsigned stage_time_engine(struct shard *s)
 {
-    unsigned n = 0;
-    while (n < TIME_BUDGET) {
+    unsigned n = 0, budget = buggify(time_in_small_steps) ? 1 : TIME_BUDGET;
+    while (n < budget) {
         if (s->due_slot == SLAB_NONE)
             s->due_slot = wheel_fire(&s->engine.wheel, s->log_now);
         if (s->due_slot == SLAB_NONE || !stage_time_due(s, s->due_slot))
@@ -80,5 +93,9 @@ static unsigned stage_time_reap(struct shard *s)
 
 unsigned stage_time_run(struct shard *s)
 {
+#if LEAT_BUG == 23
+    for (uint32_t slot = 0; slot < s->engine.slots.used; slot++)
+        stage_time_move(s, slot);
+#endif
     return stage_time_engine(s) + stage_time_desk(s) + stage_time_reap(s);
 }

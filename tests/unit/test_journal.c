@@ -332,11 +332,11 @@ TEST(journal, a_backlog_that_has_been_drained_gives_its_segments_back)
     log_rig_free(r);
 }
 
-TEST(journal, a_nearly_full_disk_refuses_puts_then_takes_and_serves_acks_to_the_last_segment)
+TEST(journal, a_nearly_full_disk_refuses_puts_then_takes_then_what_time_brings_and_serves_acks_to_the_last_segment)
 {
-    struct log_rig *r = rig(12, true);
+    struct log_rig *r = rig_with(12, true, 65536, 32);
     enum journal_purpose purpose = JOURNAL_PUT;
-    uint64_t free_at[3] = {0};
+    uint64_t free_at[4] = {0};
     for (;;) {
         if (log_rig_append(r, purpose, true, true)) {
             log_rig_step(r, us100);
@@ -352,8 +352,9 @@ TEST(journal, a_nearly_full_disk_refuses_puts_then_takes_and_serves_acks_to_the_
             break;
         purpose++;
     }
-    assert_int_equal(free_at[JOURNAL_PUT], 3); /* a quarter of sixteen segments, less one */
-    assert_int_equal(free_at[JOURNAL_TAKE], 1);
+    assert_int_equal(free_at[JOURNAL_PUT], 8); /* of thirty-two segments: the next block would begin one of the eight */
+    assert_int_equal(free_at[JOURNAL_TAKE], 3); /* fewer than four, two */
+    assert_int_equal(free_at[JOURNAL_TIME], 1);
     assert_int_equal(free_at[JOURNAL_ACK], 0);
     assert_true(log_rig_settle(r));
     for (uint64_t i = 1; i <= r->appended; i++)
