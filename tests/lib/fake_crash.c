@@ -68,6 +68,8 @@ void fake_crash_forget(struct disk *d)
     memset(d->ops, 0, sizeof d->ops);
     d->op_count = d->done_count = d->done_head = 0;
     memset(d->countdown, 0, sizeof d->countdown);
+    d->misdirect = 0;
+    d->lying_reads = 0;
     d->create_failures = 0;
     d->creating = false;
     for (uint32_t i = 0; i < HANDLES; i++)
@@ -93,6 +95,7 @@ void fake_disk_crash(struct disk *d)
     for (uint32_t i = 0; i < d->write_count; i++)
         show_durable(d, &d->writes[i]);
     d->write_count = 0;
+    fake_lie_crashed(d);
     decide_names(d);
     fake_crash_forget(d);
     fake_disk_sweep(d);
@@ -113,9 +116,14 @@ bool fake_disk_peek(struct disk *d, const char *name, uint64_t offset, void *byt
     struct file *f = fake_disk_find(d, name);
     if (!f || offset + size > f->size)
         return false;
-    for (uint64_t at = 0; at < size; at++) {
+    for (uint64_t at = 0, n; at < size; at += n) {
         const struct page *p = f->pages[(offset + at) / DISK_BLOCK];
-        ((uint8_t *)bytes)[at] = p ? p->durable[(offset + at) % DISK_BLOCK] : 0;
+        uint64_t in = (offset + at) % DISK_BLOCK;
+        n = DISK_BLOCK - in < size - at ? DISK_BLOCK - in : size - at;
+        if (p)
+            memcpy((uint8_t *)bytes + at, p->durable + in, n);
+        else
+            memset((uint8_t *)bytes + at, 0, n);
     }
     return true;
 }
@@ -148,7 +156,7 @@ bool fake_disk_cut(struct disk *d, const char *name, uint64_t size)
     if (!f || size > f->size)
         return false;
     for (uint64_t i = size / DISK_BLOCK; i < f->size / DISK_BLOCK; i++) {
-        free(f->pages[i]);
+        fake_disk_free_page(f->pages[i]);
         f->pages[i] = NULL;
     }
     f->size = size;
@@ -173,4 +181,64 @@ bool fake_disk_copy(struct disk *d, const char *from, const char *to)
 bool fake_disk_lose(struct disk *d, const char *name)
 {
     return disk_remove(d, name) == 0 && disk_sync_directory(d) == 0;
+}
+
+bool fake_disk_rename(struct disk *d, const char *from, const char *to)
+{
+    struct file *f = fake_disk_find(d, from);
+    if (!f || fake_disk_find(d, to))
+        return false;
+    memset(f->name, 0, sizeof f->name);
+    memcpy(f->name, to, strlen(to));
+    f->there_durable = true;
+    f->undecided = false;
+    return true;
+}
+
+bool fake_disk_heal(struct disk *d, const char *name)
+{
+    struct file *f = fake_disk_find(d, name);
+    if (!f)
+        return false;
+    memset(f->spoiled, 0, f->size / DISK_BLOCK * sizeof f->spoiled[0]);
+    return true;
+}
+
+int64_t fake_disk_size_of(struct disk *d, const char *name)
+{
+    const struct file *f = fake_disk_find(d, name);
+    return f ? (int64_t)f->size : -ENOENT;
+}
+
+/* -- a second one -- */
+
+static void *copy_of(const void *bytes, uint64_t size)
+{
+    void *copy = malloc(size + 1);
+    must(copy);
+    if (size > 0)
+        memcpy(copy, bytes, size);
+    return copy;
+}
+
+struct disk *fake_disk_clone(const struct disk *d)
+{
+    struct disk *c = copy_of(d, sizeof *d);
+    c->writes = copy_of(d->writes, d->write_room * sizeof d->writes[0]);
+    if (d->lies)
+        c->lies = copy_of(d->lies, LIES * sizeof d->lies[0]);
+    for (uint32_t i = 0; i < FILES; i++) {
+        struct file *f = &c->files[i];
+        uint64_t pages = f->size / DISK_BLOCK;
+        if (!f->name[0])
+            continue;
+        f->pages = copy_of(f->pages, pages * sizeof f->pages[0]);
+        f->spoiled = copy_of(f->spoiled, pages * sizeof f->spoiled[0]);
+        for (uint64_t k = 0; k < pages; k++) {
+            const struct page *p = f->pages[k];
+            if (p)
+                memcpy(f->pages[k] = fake_disk_new_page(), p, sizeof *p);
+        }
+    }
+    return c;
 }

@@ -35,6 +35,28 @@ void fake_disk_die(struct disk *d, uint64_t events)
 
 /* -- pages -- */
 
+static struct page *free_pages; /* linked through their first bytes */
+
+struct page *fake_disk_new_page(void)
+{
+    struct page *p = free_pages;
+    if (p)
+        memcpy(&free_pages, p, sizeof free_pages);
+    else
+        p = malloc(sizeof *p);
+    must(p);
+    memset(p, 0, sizeof *p);
+    return p;
+}
+
+void fake_disk_free_page(struct page *p)
+{
+    if (!p)
+        return;
+    memcpy(p, &free_pages, sizeof free_pages);
+    free_pages = p;
+}
+
 static struct page *page_at(struct file *f, uint64_t offset)
 {
     return f->pages[offset / DISK_BLOCK];
@@ -44,8 +66,7 @@ struct page *fake_disk_page(struct file *f, uint64_t offset)
 {
     struct page **p = &f->pages[offset / DISK_BLOCK];
     if (!*p)
-        *p = calloc(1, sizeof **p);
-    must(*p);
+        *p = fake_disk_new_page();
     return *p;
 }
 
@@ -65,7 +86,7 @@ void fake_disk_grow(struct file *f, uint64_t size)
 static void file_free(struct file *f)
 {
     for (uint64_t i = 0; i < f->size / DISK_BLOCK; i++)
-        free(f->pages[i]);
+        fake_disk_free_page(f->pages[i]);
     free(f->pages);
     free(f->spoiled);
     memset(f, 0, sizeof *f);
@@ -90,12 +111,11 @@ static struct file *handle_file(struct disk *d, uint32_t handle)
 static void op_write(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
 {
     uint32_t size = o->result > 0 && (uint32_t)o->result < op->size ? (uint32_t)o->result : op->size;
-    for (uint32_t at = 0; at < size;) {
-        uint32_t in = (uint32_t)((op->offset + at) % DISK_BLOCK), n = DISK_BLOCK - in;
-        n = n < size - at ? n : size - at;
-        memcpy(fake_disk_page(f, op->offset + at)->seen + in, (const uint8_t *)op->data + at, n);
-        f->spoiled[(op->offset + at) / DISK_BLOCK] = false;
-        at += n;
+    uint64_t offset = fake_lie_write(d, f, op, size == op->size);
+    for (uint32_t at = 0; at < size; at += DISK_BLOCK) {
+        uint32_t n = size - at < DISK_BLOCK ? size - at : DISK_BLOCK;
+        memcpy(fake_disk_page(f, offset + at)->seen, (const uint8_t *)op->data + at, n);
+        f->spoiled[(offset + at) / DISK_BLOCK] = false;
     }
     if (d->write_count == d->write_room) {
         d->write_room = d->write_room ? d->write_room * 2 : 64;
@@ -104,7 +124,7 @@ static void op_write(struct disk *d, struct file *f, const struct disk_op *op, s
     }
     o->write = ++d->next_id;
     d->writes[d->write_count++] = (struct write){
-        .file = (uint32_t)(f - d->files), .offset = op->offset, .size = size, .state = UNDER_WAY, .id = o->write};
+        .file = (uint32_t)(f - d->files), .offset = offset, .size = size, .state = UNDER_WAY, .id = o->write};
 }
 
 static void op_read(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
@@ -127,12 +147,15 @@ static void op_read(struct disk *d, struct file *f, const struct disk_op *op, st
         o->offset = op->offset;
     }
     d->bytes_read += op->size;
+    fake_lie_read(d, f, op);
 }
 
 /* How long, and what happens to it. */
 static void op_draw(struct disk *d, struct op *o, const struct disk_op *op)
 {
     uint64_t min = d->config.latency_min.ns, max = d->config.latency_max.ns;
+    if (d->config.spike_permille > 0 && prng_below(&d->time, 1000) < d->config.spike_permille)
+        max = min + d->config.spike_max.ns;
     o->due = d->now + min + (max > min ? prng_below(&d->time, max - min + 1) : 0);
     o->result = op->kind == DISK_FLUSH ? 0 : (int32_t)op->size;
     if (d->countdown[op->kind] > 0 && --d->countdown[op->kind] == 0) {
@@ -181,10 +204,10 @@ bool disk_submit(struct disk *d, const struct disk_op *op)
 static void promote(struct disk *d, const struct write *w)
 {
     struct file *f = &d->files[w->file];
-    for (uint64_t at = w->offset; at < w->offset + w->size; at += SECTOR) {
+    for (uint64_t at = w->offset; at < w->offset + w->size; at += DISK_BLOCK) {
+        uint64_t left = w->offset + w->size - at;
         struct page *p = fake_disk_page(f, at);
-        uint64_t in = at % DISK_BLOCK;
-        memcpy(p->durable + in, p->seen + in, SECTOR);
+        memcpy(p->durable, p->seen, left < DISK_BLOCK ? left : DISK_BLOCK);
     }
 }
 
@@ -204,6 +227,17 @@ static void flush_done(struct disk *d, const struct op *o)
             w->state = LOST;
         d->writes[kept++] = *w;
     }
+    d->write_count = kept;
+}
+
+void fake_disk_settle(struct disk *d)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < d->write_count; i++)
+        if (d->writes[i].state == COMPLETE)
+            promote(d, &d->writes[i]);
+        else
+            d->writes[kept++] = d->writes[i];
     d->write_count = kept;
 }
 
@@ -417,6 +451,7 @@ void fake_disk_sweep(struct disk *d)
         struct file *f = &d->files[i];
         if (f->name[0] && !f->there && !f->undecided && !file_is_open(d, i)) {
             forget_writes(d, i);
+            fake_lie_forget(d, i);
             file_free(f);
         }
     }
@@ -527,6 +562,7 @@ void fake_disk_close(struct disk *d)
     for (uint32_t i = 0; i < FILES; i++)
         if (d->files[i].name[0])
             file_free(&d->files[i]);
+    free(d->lies);
     free(d->writes);
     free(d->memory);
     free(d);

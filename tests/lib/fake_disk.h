@@ -10,6 +10,10 @@
  * fake_disk_next_due() says when. disk_wait() completes the earliest one at once, whatever the time. disk_create()
  * leaves its name pending until disk_sync_directory(); disk_create_start() ends with a synced directory.
  *
+ * Lies (fake_lie.c). A write can land in the wrong place of its file, a read can bring the bytes of another place or of
+ * an older time, and both are called a success. The disk remembers what was right, so that a simulation can ask the
+ * broker about the damage first and mend it then.
+ *
  * Bytes are copied when a write or read is submitted, so that the lender may be gone when it completes; a read that
  * does complete gives what stands there then, with whatever was written meanwhile.
  *
@@ -28,6 +32,8 @@ struct fake_disk_config {
     bool durable_writes;
     struct duration latency_min, latency_max; /* of an operation; 0, 0: complete at the next step */
     unsigned short_percent;                   /* of writes are short */
+    unsigned spike_permille;                  /* of operations hang: they take up to spike_max instead */
+    struct duration spike_max;
 };
 
 struct disk *fake_disk_open(const struct fake_disk_config *config);
@@ -49,6 +55,23 @@ void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int
 /* fake_disk_create_fail: the next so many creations end with -ENOSPC. */
 void fake_disk_create_fail(struct disk *d, uint32_t times);
 
+/* Lies. fake_disk_misdirect: the `countdown`-th write from now on lands elsewhere in its file; 0 takes it back.
+ * fake_disk_lie_reads: so many of a thousand reads bring the bytes of another place, or of an older time.
+ * fake_disk_damage: what is there now is right, and is changed to `bytes`.
+ * fake_disk_lies: how many pages are wrong and were not written since; fake_disk_lie: where one is. fake_disk_show:
+ * makes them all right, or wrong again. fake_disk_forget_lies: as it is now, for good. */
+struct fake_disk_lie {
+    char name[DISK_NAME_MAX];
+    uint64_t offset;
+};
+void fake_disk_misdirect(struct disk *d, uint32_t countdown);
+void fake_disk_lie_reads(struct disk *d, unsigned permille);
+bool fake_disk_damage(struct disk *d, const char *name, uint64_t offset, const void *bytes, uint32_t size);
+unsigned fake_disk_lies(const struct disk *d);
+struct fake_disk_lie fake_disk_lie(const struct disk *d, unsigned i);
+void fake_disk_show(struct disk *d, bool right);
+void fake_disk_forget_lies(struct disk *d);
+
 /* fake_disk_resize: `capacity` as in the config. */
 void fake_disk_resize(struct disk *d, uint64_t capacity);
 
@@ -66,6 +89,15 @@ bool fake_disk_spoil(struct disk *d, const char *name, uint64_t offset);
 bool fake_disk_cut(struct disk *d, const char *name, uint64_t size);
 bool fake_disk_copy(struct disk *d, const char *from, const char *to);
 bool fake_disk_lose(struct disk *d, const char *name);
+/* fake_disk_settle: whatever was written and can be read is durable, as if everything had been flushed. */
+void fake_disk_settle(struct disk *d);
+bool fake_disk_rename(struct disk *d, const char *from, const char *to);
+/* fake_disk_heal: the pages of this file can be read again. */
+bool fake_disk_heal(struct disk *d, const char *name);
+int64_t fake_disk_size_of(struct disk *d, const char *name);
+
+/* fake_disk_clone: another disk, the same in every respect, for trying out what would be. */
+struct disk *fake_disk_clone(const struct disk *d);
 
 /* For tests: bytes of all files, operations under way, bytes read so far. */
 uint64_t fake_disk_bytes(const struct disk *d);

@@ -10,7 +10,7 @@
 #include "fake_disk.h"
 #include "prng.h"
 
-enum { FILES = 512, HANDLES = 1024, OPS = 256, SECTOR = 512 };
+enum { FILES = 512, HANDLES = 1024, OPS = 256, SECTOR = 512, LIES = 512 };
 
 struct page {
     uint8_t durable[DISK_BLOCK], seen[DISK_BLOCK];
@@ -34,6 +34,13 @@ struct write {
     uint32_t size;
     uint8_t state;
     uint64_t id;
+};
+
+/* A page where something else stands than should. */
+struct lie {
+    uint32_t file, page;
+    bool shown; /* the wrong bytes are there */
+    uint8_t right[DISK_BLOCK], wrong[DISK_BLOCK];
 };
 
 struct op {
@@ -68,6 +75,9 @@ struct disk {
     uint64_t creating_size;
     uint64_t bytes_read;
     void *memory; /* of disk_memory() */
+    struct lie *lies; /* room for LIES, once there is one */
+    uint32_t lie_count, misdirect;
+    unsigned lying_reads;
     uint32_t listed[FILES];
     uint32_t listed_count;
 };
@@ -78,6 +88,17 @@ void fake_disk_grow(struct file *f, uint64_t size);
 struct file *fake_disk_find(struct disk *d, const char *name);
 /* Frees files that nobody can find or has open. */
 void fake_disk_sweep(struct disk *d);
+
+/* Memory for pages, used again by the next disk. */
+struct page *fake_disk_new_page(void);
+void fake_disk_free_page(struct page *p);
+
+/* fake_lie.c. fake_lie_write: where this whole write lands. fake_lie_read: what becomes of a read's bytes.
+ * fake_lie_crashed: after a crash, which lies are left. fake_lie_forget: the file is gone. */
+uint64_t fake_lie_write(struct disk *d, struct file *f, const struct disk_op *op, bool whole);
+void fake_lie_read(struct disk *d, struct file *f, const struct disk_op *op);
+void fake_lie_crashed(struct disk *d);
+void fake_lie_forget(struct disk *d, uint32_t file);
 
 /* fake_crash.c: nothing is under way, nothing open, no fault asked for. */
 void fake_crash_forget(struct disk *d);

@@ -95,7 +95,7 @@ static uint32_t body_size(struct actor *a, uint32_t body_max)
 static struct duration put_delay(struct actor *a)
 {
     if (prng_chance(&a->prng, a->manners.delayed))
-        return duration_us(PICK(&a->prng, 1000, 5000, 50000, 1000000, 3600000000));
+        return duration_us(PICK(&a->prng, 1000, 5000, 50000, 1000000, 3600000000, 2592000000000));
     return (struct duration){prng_chance(&a->prng, 50) ? UINT64_MAX : 0};
 }
 

@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "buggify.h"
 #include "check_broker.h"
+#include "exhaust.h"
 #include "mark.h"
 #include "must.h"
-#include "rot.h"
 #include "world.h"
 
 #define WALL_START 1700000000000000000ull /* UNIX time when the world begins */
@@ -21,22 +22,33 @@ static void new_machine_life(struct broker *b)
         b->boot_id[i] = (uint8_t)prng_next(&b->prng);
 }
 
+static struct fake_disk_config disk_of(const struct draw *d)
+{
+    uint64_t spread = d->disk_jitter_us * (draw_has(d, FAULT_DISORDER) ? 4ull : 1);
+    return (struct fake_disk_config){.seed = d->seed,
+                                     .durable_writes = d->disk_durable_writes,
+                                     .latency_min = duration_us(d->disk_us),
+                                     .latency_max = duration_us(d->disk_us + spread),
+                                     .short_percent = draw_has(d, FAULT_SHORT_WRITE) ? 10 : 0,
+                                     .spike_permille = draw_has(d, FAULT_SPIKE) ? d->disk_spike_permille : 0,
+                                     .spike_max = duration_ms(d->disk_spike_ms)};
+}
+
 void broker_open(struct broker *b, struct world *w)
 {
     const struct draw *d = &w->draw;
     memset(b, 0, sizeof *b);
+    rot_forget(&w->old);
     b->w = w;
     b->prng = prng_seed(d->seed, STREAM_BROKER);
-    uint64_t spread = d->disk_jitter_us * (draw_has(d, FAULT_DISORDER) ? 4ull : 1);
-    if (draw_has(d, FAULT_SPIKE))
-        spread += 20000;
-    struct fake_disk_config config = {.seed = d->seed,
-                                      .durable_writes = d->disk_durable_writes,
-                                      .latency_min = duration_us(d->disk_us),
-                                      .latency_max = duration_us(d->disk_us + spread),
-                                      .short_percent = draw_has(d, FAULT_SHORT_WRITE) ? 10 : 0};
+    b->starts = prng_seed(d->seed, STREAM_STARTS);
+    struct fake_disk_config config = disk_of(d);
     b->disk = fake_disk_open(&config);
     b->wake_at = UINT64_MAX;
+    if (draw_has(d, FAULT_BUGGIFY))
+        buggify_on(d->seed, d->buggify);
+    else
+        buggify_off();
     new_machine_life(b);
     broker_wake(b, w->now);
 }
@@ -55,7 +67,10 @@ bool broker_up(const struct broker *b)
 
 static struct instant boot_now(const struct broker *b)
 {
-    return (struct instant){b->boot_origin + b->w->now - b->machine_start};
+    uint64_t passed = b->w->now - b->machine_start;
+    if (draw_has(&b->w->draw, FAULT_DRIFT))
+        passed = (uint64_t)((unsigned __int128)passed * (uint32_t)(1000000 + b->w->draw.drift_ppm) / 1000000);
+    return (struct instant){b->boot_origin + passed};
 }
 
 static uint64_t wall_now(const struct broker *b)
@@ -115,7 +130,14 @@ static void check_log_time(struct broker *b, uint64_t log)
 static void opened(struct broker *b)
 {
     struct world *w = b->w;
-    fake_disk_die(b->disk, A_LONG_WAY);
+    b->refusals = 0;
+    bool last = w->cut.power && w->cut.io > fake_disk_events(b->disk); /* and the power goes at that very event */
+    fake_disk_die(b->disk, last ? w->cut.io - fake_disk_events(b->disk) : A_LONG_WAY);
+    fake_disk_fail(b->disk, DISK_READ, 0, 0);
+    if (w->phase == PHASE_SAFETY && draw_has(&w->draw, FAULT_LIE)) {
+        w->rotten = true;
+        fake_disk_lie_reads(b->disk, w->draw.lies);
+    }
     for (unsigned i = 0; i < 3; i++)
         shard_attach(b->shard, net_transport(&w->net, i));
     net_broker_back(&w->net);
@@ -133,21 +155,28 @@ static void opened(struct broker *b)
     broker_wake(b, w->now + w->draw.step_ns);
 }
 
-/* With a rotten block the broker must not start; true when this run has failed by it. The block is mended then. */
-static bool try_rotten(struct broker *b, const struct shard_start *s)
+/* Something has changed on the disk. Where the broker must refuse to start, it is asked to, and what was changed is
+ * mended; true when this run has failed by it. What it need not mind stays as it is. */
+static bool meet_rot(struct broker *b, const struct shard_start *s)
 {
     struct world *w = b->w;
     struct rot rot;
     bool on = w->phase == PHASE_SAFETY && draw_has(&w->draw, FAULT_ROT) && b->settled;
     b->settled = false;
-    if (!on || !prng_chance(&b->prng, 50) || !rot_strike(&rot, b->disk, &b->prng))
+    if (!on)
         return false;
-    mark(sim_rot);
+    rot_remember(&w->old, b->disk, &b->starts);
+    if (!prng_chance(&b->starts, 60) || fake_disk_lies(b->disk) > 0 || !rot_strike(&rot, b->disk, &b->starts, &w->old))
+        return false;
+    world_trace(w, "rot: %s, %s from byte %llu", rot_name(rot.kind), rot.file, (unsigned long long)rot.offset);
+    b->unsure = b->w->rotten = true;
+    if (!rot_must_be_refused(rot.kind))
+        return false;
     char error[256] = "";
     struct shard *shard;
+    fake_disk_fail(b->disk, DISK_READ, 0, 0);
     enum leat_status status = shard_open(&shard, &w->draw.broker, b->disk, s, error);
-    world_trace(w, "broker meets rot in block %llu (%s, byte %llu): %s (%s)", (unsigned long long)rot.block, rot.file,
-                (unsigned long long)rot.offset, status_name(status), error);
+    world_trace(w, "broker meets it: %s (%s)", status_name(status), error);
     if (status == LEAT_OK)
         shard_close(shard);
     fake_disk_kill(b->disk);
@@ -155,9 +184,80 @@ static bool try_rotten(struct broker *b, const struct shard_start *s)
     if (status == LEAT_DISK_ERROR && b->failing)
         return false;
     if (status != LEAT_CORRUPT)
-        history_fail(&w->history, "P2: block %llu is rotten at byte %llu of %s, and the broker says %s",
-                     (unsigned long long)rot.block, (unsigned long long)rot.offset, rot.file, status_name(status));
-    return status != LEAT_CORRUPT;
+        history_fail(&w->history, "P2: %s (%s from byte %llu, block %llu), and the broker says %s", rot_name(rot.kind),
+                     rot.file, (unsigned long long)rot.offset, (unsigned long long)rot.block, status_name(status));
+    else if (!rot_is_named(&rot, error))
+        history_fail(&w->history, "P2: %s (%s from byte %llu, block %llu), and the broker says: %s", rot_name(rot.kind),
+                     rot.file, (unsigned long long)rot.offset, (unsigned long long)rot.block, error);
+    return w->history.failed;
+}
+
+/* What lies have left on the disk stays, if a broker alone can survive it or notice it. */
+static void keep_lies(struct broker *b)
+{
+    if (fake_disk_lies(b->disk) == 0)
+        return;
+    fake_disk_settle(b->disk);
+    if (b->w->phase == PHASE_SAFETY && rot_can_be_known(b->disk))
+        return;
+    mark(sim_lie_mended);
+    fake_disk_show(b->disk, true);
+    fake_disk_forget_lies(b->disk);
+}
+
+/* What a start is told of the world. */
+static struct shard_start circumstances(struct broker *b)
+{
+    struct shard_start s = {.boot = boot_now(b), .wall_ns = wall_now(b)};
+    memcpy(s.boot_id, b->boot_id, sizeof s.boot_id);
+    for (unsigned i = 0; i < sizeof s.entropy; i++)
+        s.entropy[i] = (uint8_t)prng_next(&b->prng);
+    return s;
+}
+
+/* Faults that strike a broker while it recovers. */
+static void disturb(struct broker *b)
+{
+    struct world *w = b->w;
+    if (w->phase != PHASE_SAFETY || b->refusals > 5)
+        return;
+    if (draw_has(&w->draw, FAULT_RELAPSE) && prng_chance(&b->prng, 50))
+        fake_disk_die(b->disk, prng_below(&b->prng, 80));
+    if (draw_has(&w->draw, FAULT_READ_ERROR) && prng_chance(&b->starts, 40)) {
+        b->unsure = b->w->rotten = true;
+        fake_disk_fail(b->disk, DISK_READ, 1 + (uint32_t)prng_below(&b->starts, 30), -EIO);
+    }
+}
+
+/* It did not start: whether that may be, and what then. */
+static void refused(struct broker *b, enum leat_status status, const char *error)
+{
+    struct world *w = b->w;
+    bool lied = fake_disk_lies(b->disk) > 0, dead = fake_disk_dead(b->disk);
+    world_trace(w, "broker does not start: %s (%s)", status_name(status), error);
+    bool excused = dead || (status == LEAT_NO_SPACE && w->phase == PHASE_SAFETY) ||
+                   (status == LEAT_DISK_ERROR && b->failing) || (status == LEAT_CORRUPT && (lied || b->unsure));
+    if (!excused || ++b->refusals > 20)
+        return history_fail(&w->history, "S2: the broker does not start: %s (%s)", status_name(status), error);
+    if (status == LEAT_CORRUPT && lied && !dead) {
+        mark(sim_lie_refused);
+        if (!rot_lie_is_named(b->disk, error))
+            return history_fail(&w->history, "P2: the disk lied, and elsewhere the broker finds: %s", error);
+        fake_disk_show(b->disk, true);
+        fake_disk_forget_lies(b->disk);
+    }
+    if (status == LEAT_NO_SPACE && b->refusals == 3) { /* the operator reads the sentence and makes room */
+        mark(sim_room_made);
+        fake_disk_resize(b->disk, 0);
+        fake_disk_create_fail(b->disk, 0);
+    }
+    mark(sim_crash_in_recovery);
+    if (dead || b->failing)
+        fake_disk_crash(b->disk);
+    else
+        fake_disk_kill(b->disk);
+    b->failing = b->flush_failed = false;
+    broker_wake(b, w->now + 10000000);
 }
 
 static void start(struct broker *b)
@@ -166,14 +266,16 @@ static void start(struct broker *b)
     if (b->reboots)
         new_machine_life(b);
     b->reboots = false;
-    struct shard_start s = {.boot = boot_now(b), .wall_ns = wall_now(b)};
-    memcpy(s.boot_id, b->boot_id, sizeof s.boot_id);
-    for (unsigned i = 0; i < sizeof s.entropy; i++)
-        s.entropy[i] = (uint8_t)prng_next(&b->prng);
-    if (try_rotten(b, &s))
+    struct shard_start s = circumstances(b);
+    bool settled = b->settled;
+    keep_lies(b);
+    if (meet_rot(b, &s))
         return;
-    if (w->phase == PHASE_SAFETY && draw_has(&w->draw, FAULT_RELAPSE) && prng_chance(&b->prng, 50))
-        fake_disk_die(b->disk, prng_below(&b->prng, 80));
+    if (b->tried) {
+        b->tried = false;
+        w->recoveries += exhaust_recovery(&w->history, b->disk, &w->draw.broker, &s, settled);
+    }
+    disturb(b);
     char error[256] = "";
     enum leat_status status = shard_open(&b->shard, &w->draw.broker, b->disk, &s, error);
     if (status == LEAT_OK && !fake_disk_dead(b->disk))
@@ -182,18 +284,7 @@ static void start(struct broker *b)
         shard_close(b->shard);
         b->shard = NULL;
     }
-    world_trace(w, "broker does not start: %s (%s)", status_name(status), error);
-    bool excused = fake_disk_dead(b->disk) || (status == LEAT_NO_SPACE && w->phase == PHASE_SAFETY) ||
-                   (status == LEAT_DISK_ERROR && b->failing);
-    if (!excused)
-        return history_fail(&w->history, "S2: the broker does not start: %s (%s)", status_name(status), error);
-    mark(sim_crash_in_recovery);
-    if (fake_disk_dead(b->disk) || b->failing)
-        fake_disk_crash(b->disk);
-    else
-        fake_disk_kill(b->disk);
-    b->failing = b->flush_failed = false;
-    broker_wake(b, w->now + 10000000);
+    refused(b, status, error);
 }
 
 void broker_end(struct broker *b, enum broker_end how, uint64_t start_at)
@@ -261,8 +352,8 @@ static uint64_t world_of(const struct broker *b, struct instant boot)
 {
     if (boot.ns == UINT64_MAX)
         return UINT64_MAX;
-    uint64_t at = boot.ns - b->boot_origin + b->machine_start;
-    return boot.ns < b->boot_origin || at < b->w->now ? b->w->now : at;
+    struct instant now = boot_now(b);
+    return b->w->now + instant_since(boot, now).ns;
 }
 
 /* Nothing happened: when to look again. What is due and yet nothing happens waits for the disk. */
@@ -279,16 +370,21 @@ static void sleep(struct broker *b)
     broker_wake(b, at < soon ? soon : at);
 }
 
-/* The cleaner comes last in a step: what it saw is what stands there now. And no body that lives is ever wrong, for
- * rot strikes no bodies here. */
+/* The cleaner comes last in a step: what it saw is what stands there now. And no body that lives is wrong unless
+ * the disk has lied or rotted. */
 static void check_bodies(struct broker *b)
 {
     struct shard_counters c;
     shard_count(b->shard, &c);
-    if (c.corrupt_bodies + c.journal.cleanings_given_up > 0)
+    if (!b->w->rotten && c.corrupt_bodies + c.journal.cleanings_given_up > 0)
         history_fail(&b->w->history, "P2: %llu bodies of live messages and %llu runs of the cleaner were wrong",
                      (unsigned long long)c.corrupt_bodies, (unsigned long long)c.journal.cleanings_given_up);
-    if (c.journal.clean_looks == b->looks)
+    /* A cleaner that reads lies gives up, segments left early are not full, and one without a spare must wait. */
+    static const enum fault excuses[] = {FAULT_BUGGIFY, FAULT_FULL, FAULT_NO_SPACE, FAULT_TIGHT};
+    bool excused = b->w->rotten;
+    for (unsigned i = 0; i < sizeof excuses / sizeof excuses[0]; i++)
+        excused |= draw_has(&b->w->draw, excuses[i]);
+    if (c.journal.clean_looks == b->looks || excused)
         return;
     b->looks = c.journal.clean_looks;
     check_disk(&b->w->history, &b->w->draw.broker.journal, &c.journal);

@@ -23,12 +23,15 @@ struct broker {
     struct world *w;
     struct disk *disk;
     struct shard *shard; /* NULL: it does not run */
-    struct prng prng;
+    struct prng prng, starts;
     uint64_t wake_at; /* entry of the agenda that counts; UINT64_MAX: none */
     uint64_t paused_until;
+    unsigned refusals; /* starts, one after the other, that came to nothing */
     bool stopping;
     bool settled;               /* after a power cut: what is on the disk is all durable */
     bool failing, flush_failed; /* an operation of the disk was told to fail */
+    bool unsure;                /* reads may bring anything: the broker may call something corrupt */
+    bool tried;                 /* the next recovery is first tried with a crash at each of its steps */
     bool reboots;               /* the next start is of a new machine life */
     uint64_t looks;             /* of the cleaner, that were seen */
 

@@ -19,6 +19,8 @@ static void after_nack(struct history *h, const struct seen_lease *back, const s
         return;
     if (next->got.world < back->back_invoked)
         return; /* a crash took that lease away, or check_stale has its word */
+    if (next->got.world < back->back_ended && history_may_be_lost(h, next->from, next->got.world))
+        return; /* the same, and the nack was under way meanwhile */
     if (!history_is_disk(h, back->message) && history_may_be_lost(h, back->back_invoked, back->back_ended))
         return;
     history_fail(h, "I12: message %u was given back with a delay and leased %.6f s too early", back->message,

@@ -36,6 +36,7 @@ static void draw_broker(struct draw *d, struct prng *p)
     c->journal.hot_bytes = (c->journal.depth + PICK(p, 2, 3, 6)) * block;
     c->journal.disk_max = 32 * c->journal.segment_bytes;
     c->journal.ack_reserve = (uint32_t)(block / 8);
+    d->tight = PICK(p, 4, 5, 8);
     c->checkpoint_bytes = PICK(p, 4096, block, c->journal.segment_bytes, 4 * c->journal.segment_bytes);
     c->journal.clean_above = (uint32_t)PICK(p, 0, 0, 1, 4);
     d->body_max = c->body_max;
@@ -54,6 +55,7 @@ static void draw_net(struct draw *d, struct prng *p)
     d->corrupt = (uint8_t)PICK(p, 1, 5);
     d->replay = (uint8_t)PICK(p, 1, 5);
     d->lag = (uint8_t)PICK(p, 1, 3);
+    d->net_tail = (uint32_t)PICK(p, 0, 0, 20, 50);
 }
 
 static void draw_disk(struct draw *d, struct prng *p)
@@ -62,11 +64,16 @@ static void draw_disk(struct draw *d, struct prng *p)
     d->disk_jitter_us = (uint32_t)PICK(p, 0, 20, 500);
     d->disk_volatile = prng_chance(p, 80);
     d->disk_durable_writes = prng_chance(p, 50);
+    d->disk_spike_permille = (uint32_t)PICK(p, 2, 10, 50);
+    d->disk_spike_ms = (uint32_t)PICK(p, 20, 300, 3000);
+    d->lies = (uint32_t)PICK(p, 20, 200);
 }
 
 static void draw_queues(struct draw *d, struct prng *p)
 {
-    d->queues = (unsigned)PICK(p, 1, 2, 3, 5, 12);
+    d->queues = (unsigned)PICK(p, 1, 2, 3, 5, 12, DRAW_QUEUES_MAX);
+    if (d->broker.engine.queues < 2 * d->queues) /* those that were dropped and are not yet gone */
+        d->broker.engine.queues = 2 * d->queues;
     d->drops = prng_chance(p, 30);
     d->by_name = !d->drops && prng_chance(p, 50);
     for (unsigned i = 0; i < d->queues; i++) {
@@ -145,7 +152,11 @@ static void draw_faults_of(struct draw *d, struct prng *p, uint32_t allowed, uin
         bits |= 1u << FAULT_CRASH;
     while (__builtin_popcount(bits) < 3)
         bits |= 1u << prng_below(p, FAULTS);
+    d->drift_ppm = (int32_t)PICK(p, 200, (uint64_t)-200, 50000, (uint64_t)-50000);
+    d->buggify = (uint32_t)PICK(p, 1, 10, 40);
     d->faults = (bits & allowed) | forced;
+    if (draw_has(d, FAULT_TIGHT))
+        d->broker.journal.disk_max = d->tight * d->broker.journal.segment_bytes;
     d->crashes = (unsigned)between(p, 1, DRAW_CRASHES_MAX);
     for (unsigned i = 0; i < d->crashes; i++) {
         uint32_t at = d->operations * (i + 1) / (d->crashes + 1);

@@ -28,11 +28,13 @@ enum stream {
     STREAM_DISK,
     STREAM_BROKER,
     STREAM_FAULTS,
+    STREAM_STARTS,
     STREAM_ACTOR, /* + its number */
     STREAM_DRAW_COPYIST = 100,
+    STREAM_STRIKE = 1000, /* + its number */
 };
 
-enum { DRAW_ACTORS_MAX = 8, DRAW_QUEUES_MAX = 16, DRAW_CRASHES_MAX = 6 };
+enum { DRAW_ACTORS_MAX = 8, DRAW_QUEUES_MAX = 64, DRAW_CRASHES_MAX = 6 };
 
 enum link_kind { LINK_STREAM, LINK_UDP, LINK_LOCAL };
 
@@ -75,9 +77,14 @@ struct draw {
     uint32_t datagram_max;
     uint32_t link_bytes; /* what a transport queues for one client */
     uint8_t loss, repeat, reorder, corrupt, replay, lag;
-    uint32_t disk_us, disk_jitter_us;
+    uint32_t disk_us, disk_jitter_us, disk_spike_permille, disk_spike_ms;
+    uint32_t net_tail; /* percent: how often a packet's jitter doubles, again and again */
+    int32_t drift_ppm; /* of the boot clock */
+    uint32_t buggify;  /* percent */
+    uint32_t lies;     /* permille of reads */
     bool disk_volatile, disk_durable_writes;
     uint64_t body_max;
+    uint64_t tight; /* segments of disk_max with the fault of that name */
 };
 
 /* draw_seed: `operations` 0: as drawn; faults: only those bits can be on (and `forced` ones are). */

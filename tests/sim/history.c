@@ -47,6 +47,7 @@ void history_reset(struct history *h)
     h->proven = 0;
     h->n_crashes = h->n_restarts = 0;
     h->unknown = 0;
+    h->files_refused = false;
     h->failed = false;
     h->text[0] = 0;
 }
@@ -226,6 +227,15 @@ static uint64_t begun(const struct history *h, uint32_t epoch, uint64_t asked)
     return asked;
 }
 
+/* The most that log time can have been at any moment since `asked`. */
+static uint64_t ceiling(const struct history *h, uint64_t asked, uint64_t log)
+{
+    for (uint32_t i = 0; i < h->n_crashes; i++)
+        if (h->crashes[i].world >= asked && h->crashes[i].log > log)
+            log = h->crashes[i].log;
+    return log;
+}
+
 uint32_t history_deliver(struct history *h, const struct delivery *d, struct stamp now)
 {
     struct receipt r;
@@ -255,7 +265,7 @@ uint32_t history_deliver(struct history *h, const struct delivery *d, struct sta
                                  .got = now,
                                  .from = begun(h, r.epoch, d->asked.world),
                                  .start = d->start > floor ? d->start : floor,
-                                 .latest = d->start ? d->start : now.log};
+                                 .latest = d->start ? d->start : ceiling(h, d->asked.world, now.log)};
         l->due = instant_add((struct instant){l->start}, l->length).ns;
         memcpy(l->receipt, d->receipt, RECEIPT_BYTES);
         h->messages[message].lease = i;
@@ -359,7 +369,7 @@ void history_finish_done(struct history *h, uint32_t finish, enum outcome o, enu
 void history_crash(struct history *h, struct stamp now)
 {
     must(h->n_crashes < HISTORY_CRASHES_MAX);
-    h->crashes[h->n_crashes++] = (struct crash){now.world, h->proven};
+    h->crashes[h->n_crashes++] = (struct crash){now.world, h->proven, now.log};
 }
 
 void history_restarted(struct history *h, uint32_t epoch, struct stamp now)

@@ -94,6 +94,7 @@ struct seen_finish { /* one entry of an ack, nack or extend */
 struct crash {
     uint64_t world;
     uint64_t proven; /* everything seen until then survives */
+    uint64_t log;    /* log time had come so far; after another boot it may go on from less */
 };
 
 struct restart {
@@ -133,7 +134,8 @@ struct history {
     struct crash crashes[HISTORY_CRASHES_MAX];
     struct restart restarts[HISTORY_CRASHES_MAX];
     uint32_t n_crashes, n_restarts;
-    uint32_t unknown; /* operations that ended so */
+    uint32_t unknown;   /* operations that ended so */
+    bool files_refused; /* the file system may have no room for a file */
     bool failed;
     char text[HISTORY_TEXT];
 };

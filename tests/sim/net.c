@@ -186,7 +186,16 @@ struct transport *net_transport(struct net *n, unsigned kind)
 static uint64_t latency(struct net *n)
 {
     const struct draw *d = n->draw;
-    return d->net_us * 1000ull + prng_below(&n->prng, d->net_jitter_us * 1000ull + 1);
+    uint64_t jitter = d->net_jitter_us * 1000ull;
+    for (unsigned i = 0; i < 10 && d->net_tail > 0 && n->faults && prng_chance(&n->prng, d->net_tail); i++)
+        jitter *= 2;
+    return d->net_us * 1000ull + prng_below(&n->prng, jitter + 1);
+}
+
+/* Does this link pass nothing in that direction now? Streams wait until it does. */
+static bool deaf(const struct net *n, const struct link *l, bool to_broker)
+{
+    return n->faults && n->now < l->deaf[to_broker];
 }
 
 static uint64_t lag(struct net *n)
@@ -201,6 +210,9 @@ static uint64_t lag(struct net *n)
 static uint64_t arrival(struct net *n, struct link *l, uint64_t *last)
 {
     uint64_t late = lag(n), at = n->now + latency(n) + late;
+    bool to_broker = last == &l->last_out;
+    if (deaf(n, l, to_broker) && at < l->deaf[to_broker])
+        at = l->deaf[to_broker];
     if (l->kind == LINK_UDP)
         at += UDP_NS;
     if (l->kind == LINK_UDP && late > 0)
@@ -318,6 +330,10 @@ static struct packet *suffer(struct net *n, struct packet *p)
     const struct draw *d = n->draw;
     if (!n->faults)
         return p;
+    if (deaf(n, &n->link[p->link], !p->to_client)) {
+        throw_away(n, p);
+        return NULL;
+    }
     if (draw_has(d, FAULT_REPLAY) && !p->to_client) {
         if (prng_chance(&n->prng, 10))
             remember(n, p);
@@ -422,6 +438,12 @@ void net_clog(struct net *n, uint32_t link, uint64_t duration_ns)
     mark(sim_client_does_not_read);
     l->clogged = true;
     change_later(n, link, n->now + duration_ns, LINK_FLOWS, l->peer >> 8);
+}
+
+void net_deafen(struct net *n, uint32_t link, bool to_broker, uint64_t duration_ns)
+{
+    mark(sim_one_way);
+    n->link[link].deaf[to_broker] = n->now + duration_ns;
 }
 
 static void drop_inbox(struct port *port)

@@ -28,11 +28,12 @@ enum link_change { LINK_OPENED, LINK_REFUSED, LINK_BROKEN, LINK_FORGOTTEN, LINK_
 
 struct link {
     uint8_t kind;
-    bool up;       /* the client's side */
-    bool cut;      /* nothing passes to the broker any more */
-    bool refused;  /* the broker was told that there is no room */
-    bool clogged;  /* the client does not read */
-    uint32_t peer; /* index + 1 | generation << 8 */
+    bool up;          /* the client's side */
+    bool cut;         /* nothing passes to the broker any more */
+    bool refused;     /* the broker was told that there is no room */
+    bool clogged;     /* the client does not read */
+    uint32_t peer;    /* index + 1 | generation << 8 */
+    uint64_t deaf[2]; /* nothing passes to the client [0], to the broker [1], until then */
     uint32_t unread;
     uint64_t last_in, last_out; /* arrivals, for order */
     struct packet *out;         /* being filled by the broker */
@@ -79,6 +80,8 @@ struct packet *net_backlog(struct net *n, uint32_t link);
 /* What happens to connections. */
 void net_cut(struct net *n, uint32_t link);
 void net_clog(struct net *n, uint32_t link, uint64_t duration_ns);
+/* net_deafen: packets pass in the other direction only, for a while. Datagrams are lost, streams wait. */
+void net_deafen(struct net *n, uint32_t link, bool to_broker, uint64_t duration_ns);
 void net_broker_gone(struct net *n);
 void net_broker_back(struct net *n);
 

@@ -4,7 +4,7 @@
 B=${B:-build}
 SEEDS=${SEEDS:-2000}
 bugs=("$@")
-[ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 24 28 29 33 35 50 60 61)
+[ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 23 24 28 29 30 32 33 34 35 37 38 39 50 60 61)
 passed=0 failed=0
 mkdir -p "$B/bugs"
 unset MAKEFLAGS MAKEOVERRIDES MFLAGS
@@ -29,7 +29,9 @@ for bug in "${bugs[@]}"; do
         failed=$((failed + 1))
         continue
     fi
-    out=$("$B/bugs/$bug/leat-sim" --seeds "1..$SEEDS" --first --sample 0 --jobs "${JOBS:-2}" 2>/dev/null)
+    sample=0
+    [ "$bug" = 34 ] && sample=1 # it makes two runs of a seed differ, and is right otherwise
+    out=$("$B/bugs/$bug/leat-sim" --seeds "1..$SEEDS" --first --sample $sample --jobs "${JOBS:-2}" 2>/dev/null)
     line=$(printf '%s\n' "$out" | sed -n 's/^seed \([0-9]*\) failed: \(.*\)/\1 \2/p' | sort -n | head -n 1)
     if [ -n "$line" ]; then
         printf '| %4s  %7s  %s\n' "$bug" "${line%% *}" "${line#* }"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,7 +18,11 @@
 /* There when built with --coverage: children leave by _exit(). */
 extern void __gcov_dump(void) __attribute__((weak));
 
-enum { RUNNER_JOBS_MAX = 64, RUNNER_BLOCK = 16, RUNNER_MARKS_MAX = 1024 };
+enum { RUNNER_JOBS_MAX = 64, RUNNER_BLOCK = 64, RUNNER_MARKS_MAX = 1024 };
+
+/* jemalloc: a child keeps what it has freed; the next seed takes it. */
+extern const char *malloc_conf;
+const char *malloc_conf = "dirty_decay_ms:-1,muzzy_decay_ms:-1";
 
 /* What children leave behind, one each. */
 struct slot {
@@ -25,7 +30,7 @@ struct slot {
     uint64_t seed;      /* at work */
     bool busy, failed;
     char text[HISTORY_TEXT];
-    uint64_t passed;
+    uint64_t passed, strikes;
     struct world_stats stats;
     uint64_t marks[RUNNER_MARKS_MAX];
 };
@@ -53,6 +58,7 @@ static void run_seed(struct world *w, const struct runner_options *o, struct slo
 {
     struct world_options options = o->world;
     options.seed = seed;
+    options.struck = &slot->strikes;
     bool good = world_run(w, &options);
     add_stats(&slot->stats, &w->stats);
     uint64_t hash = w->hash;
@@ -60,7 +66,9 @@ static void run_seed(struct world *w, const struct runner_options *o, struct slo
         printf("seed %llu: %016llx\n", (unsigned long long)seed, (unsigned long long)hash);
     if (good && o->sample && seed % o->sample == 0) {
         options.trace = options.wire = false;
+        void *elsewhere = malloc(8u << 20); /* so that nothing stands at the address that it had */
         good = world_run(w, &options);
+        free(elsewhere);
         if (good && w->hash != hash)
             history_fail(&w->history, "two runs of this seed differ: %016llx and %016llx", (unsigned long long)hash,
                          (unsigned long long)w->hash);
@@ -210,14 +218,24 @@ static unsigned blind(const struct world_stats *s)
     return n;
 }
 
+/* Processor time of all children so far. */
+static double used(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_CHILDREN, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
 static void report(const struct run *r, const struct world_stats *s, double seconds)
 {
     uint64_t seeds = r->sum.passed + r->sum.failed;
-    printf("%.0f seeds/s; a seed: %.0f operations, %.0f deliveries, %.1f crashes (%.1f with writes in flight), %.1f "
+    printf("%.0f seeds/s, %.0f in a second of processor time; a seed: %.0f operations, %.0f deliveries, %.1f crashes "
+           "(%.1f with writes in flight), %.1f "
            "unknown outcomes, %.0f events\n",
-           (double)seeds / seconds, (double)s->operations / (double)seeds, (double)s->deliveries / (double)seeds,
-           (double)s->crashes / (double)seeds, (double)s->torn_crashes / (double)seeds,
-           (double)s->unknown / (double)seeds, (double)s->events / (double)seeds);
+           (double)seeds / seconds, (double)seeds / (used() + 1e-9), (double)s->operations / (double)seeds,
+           (double)s->deliveries / (double)seeds, (double)s->crashes / (double)seeds,
+           (double)s->torn_crashes / (double)seeds, (double)s->unknown / (double)seeds,
+           (double)s->events / (double)seeds);
 }
 
 bool runner_run(const struct runner_options *o, struct runner_sum *sum)
@@ -254,7 +272,7 @@ bool runner_run(const struct runner_options *o, struct runner_sum *sum)
     return wrong == 0;
 }
 
-bool runner_fails(const struct world_options *o, char text[HISTORY_TEXT])
+bool runner_fails(const struct world_options *o, char text[HISTORY_TEXT], uint32_t *strikes)
 {
     struct slot *s = share(1);
     struct runner_options one = {.world = *o};
@@ -271,6 +289,7 @@ bool runner_fails(const struct world_options *o, char text[HISTORY_TEXT])
     must(waitpid(pid, &status, 0) == pid);
     died(s, status);
     bool failed = s->failed;
+    *strikes = (uint32_t)s->strikes;
     memcpy(text, s->text, HISTORY_TEXT);
     munmap(s, sizeof *s);
     return failed;

@@ -13,6 +13,7 @@ struct runner_options {
     unsigned jobs;
     uint32_t sample; /* every so many seeds runs twice, and both must have one hash; 0: none */
     bool print_hash, show_marks;
+    bool exhaust;
     bool first_only;   /* stop at the first failure */
     const char *marks; /* file with the marks that the whole set must hit, or NULL */
     const char *program;
@@ -24,7 +25,7 @@ struct runner_sum {
 
 bool runner_run(const struct runner_options *o, struct runner_sum *sum);
 
-/* runner_fails: one run in a child of its own; `text` says why. */
-bool runner_fails(const struct world_options *o, char text[HISTORY_TEXT]);
+/* runner_fails: one run in a child of its own; `text` says why, `strikes` how many there were before that. */
+bool runner_fails(const struct world_options *o, char text[HISTORY_TEXT], uint32_t *strikes);
 
 #endif

@@ -2,6 +2,7 @@
  *
  *   leat-sim --seeds A..B [--jobs N] [--marks FILE] [--hash] [--first]
  *   leat-sim --seed N [--operations N] [--fault SET] [--trace]
+ *   leat-sim --exhaust SEED [--operations N]
  *   leat-sim --story FILE...
  *
  * Exit codes: 0 nothing failed, 1 something did, 64 usage. */
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exhaust.h"
 #include "runner.h"
 #include "story.h"
 
@@ -17,8 +19,10 @@ static const char usage[] =
     "  --seeds A..B       run these seeds; each failing one is named, the first is shrunk\n"
     "  --seed N           run one seed\n"
     "  --fault SET        these kinds of fault and no others: names with commas between, all, or none\n"
+    "  --without LIST     these strikes do not happen: numbers and ranges with commas between\n"
     "  --operations N     so many operations of clients instead of the drawn number\n"
     "  --jobs N           child processes (2)\n"
+    "  --exhaust SEED     crash one small run at each of its disk's events and replies, and each recovery as well\n"
     "  --sample N         every Nth seed runs twice and must be the same (100)\n"
     "  --marks FILE       marks that the whole set must hit\n"
     "  --show-marks       print how often each mark was passed\n"
@@ -76,6 +80,8 @@ static bool option(struct runner_options *o, const char *name, const char *value
         o->world.allowed = 0;
         return draw_faults(value, &o->world.forced);
     }
+    if (strcmp(name, "--without") == 0)
+        return strike_set_text(&o->world.strikes, value);
     if (strcmp(name, "--marks") == 0) {
         o->marks = value;
         return true;
@@ -84,6 +90,8 @@ static bool option(struct runner_options *o, const char *name, const char *value
         return false;
     if (strcmp(name, "--seed") == 0)
         o->first = o->last = n;
+    else if (strcmp(name, "--exhaust") == 0)
+        o->first = o->last = n, o->exhaust = true;
     else if (strcmp(name, "--operations") == 0)
         o->world.operations = (uint32_t)n;
     else if (strcmp(name, "--jobs") == 0)
@@ -123,6 +131,8 @@ int main(int argc, char **argv)
     }
     if (o.first > o.last)
         return wrong_usage("which seeds?");
+    if (o.exhaust)
+        return !exhaust_run(&o);
     struct runner_sum sum;
     bool good = runner_run(&o, &sum);
     printf("%llu passed, %llu failed\n", (unsigned long long)sum.passed, (unsigned long long)sum.failed);

@@ -12,7 +12,7 @@
 #include "must.h"
 #include "wire_trace.h"
 
-enum { EVENTS_MAX = 4000000, HASHED_BYTES = 240 /* of each packet */ };
+enum { EVENTS_MAX = 1000000, HASHED_BYTES = 240 /* of each packet */ };
 #define HEAL_BIRTH_NS 400000000ull
 #define REST_NS 25000000000ull                /* longer than takes wait */
 #define LIVENESS_BOUND 300000000000ull        /* five minutes: longer than any hold, wait, retry and timeout of ours */
@@ -47,6 +47,9 @@ void world_status(struct world *w, uint32_t actor, uint8_t op, uint32_t queue, e
                                              LEAT_BAD_REQUEST, LEAT_BAD_CHECKSUM, LEAT_BAD_RECEIPT,
                                              LEAT_CORRUPT,     LEAT_DISK_ERROR,   LEAT_NO_MEMORY};
     (void)queue;
+    /* a body that cannot be read, or that has rotted, is not served, and the client is told so */
+    if (status == LEAT_CORRUPT && w->rotten && (op == OP_TAKE || op == OP_PEEK))
+        return;
     for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++)
         if (status == never[i])
             history_fail(&w->history, "c%u asked for %s and was told %s", actor, frame_op_name(op),
@@ -75,14 +78,18 @@ static void begin(struct world *w, const struct world_options *o)
     w->operations = w->next_crash = w->calls = 0;
     w->trace = o->trace;
     w->wire = o->wire;
+    w->rotten = false;
+    w->cut = o->cut;
+    w->replies = w->recoveries = 0;
     w->phase = PHASE_SAFETY;
     memset(&w->stats, 0, sizeof w->stats);
     memset(w->kinds, 0, sizeof w->kinds);
     draw_seed(&w->draw, o->seed, o->operations, o->allowed, o->forced);
+    w->history.files_refused = draw_has(&w->draw, FAULT_FULL) || draw_has(&w->draw, FAULT_NO_SPACE);
     net_open(&w->net, &w->agenda, &w->draw);
     w->net.now = w->now;
     broker_open(&w->broker, w);
-    strike_open(&w->strike, w);
+    strike_open(&w->strike, w, &o->strikes);
     for (unsigned i = 0; i < DRAW_QUEUES_MAX; i++)
         w->queue[i] = (struct known_queue){.number = HISTORY_NONE};
     for (unsigned i = 0; i < w->draw.actors; i++) {
@@ -125,6 +132,7 @@ static void packet(struct world *w, struct packet *p)
     uint32_t head = p->size < HASHED_BYTES ? p->size : HASHED_BYTES;
     world_note(w, (uint64_t)p->peer << 32 | p->size << 1 | p->to_client, hash_bytes(p->bytes, head));
     uint32_t link = p->link;
+    w->replies += p->to_client;
     if (w->wire)
         wire_trace_print(w->now, p);
     read_packets(w, link, net_arrive(&w->net, p));
@@ -164,6 +172,18 @@ static void event(struct world *w, const struct entry *e)
     if (w->net.woken && broker_up(&w->broker))
         broker_wake(&w->broker, w->now);
     w->net.woken = false;
+}
+
+/* The one crash of an exhaustive run. */
+static void cut(struct world *w)
+{
+    struct world_cut c = w->cut;
+    bool io = c.io > 0 && fake_disk_events(w->broker.disk) >= c.io, reply = c.reply > 0 && w->replies >= c.reply;
+    if (!broker_up(&w->broker) || (!io && !reply))
+        return;
+    w->cut.io = w->cut.reply = 0;
+    w->broker.tried = true;
+    broker_end(&w->broker, c.power ? END_POWER : END_CRASH, w->now + 1000000);
 }
 
 /* ---- phases ---- */
@@ -253,6 +273,7 @@ static bool phase_ends(struct world *w)
         if (!all_said_goodbye(w))
             return false;
         world_trace(w, "-- draining");
+        w->disk_events = fake_disk_events(w->broker.disk);
         w->phase = PHASE_DRAIN;
         w->deadline = w->now + DRAIN_BOUND;
         drain_open(&w->drain, w);
@@ -285,7 +306,10 @@ bool world_run(struct world *w, const struct world_options *o)
     bool over = false;
     while (!over && !h->failed && agenda_next(&w->agenda, &e)) {
         event(w, &e);
+        cut(w);
         strike_dice(&w->strike);
+        if (o->struck)
+            *o->struck = w->strike.struck;
         over = phase_ends(w);
         if (w->phase != PHASE_SAFETY && w->now > w->deadline)
             late(w);

@@ -17,6 +17,7 @@
 #include "draw.h"
 #include "history.h"
 #include "net.h"
+#include "rot.h"
 #include "strike.h"
 
 enum phase { PHASE_SAFETY, PHASE_LIVENESS, PHASE_DRAIN, PHASE_REST };
@@ -25,6 +26,12 @@ enum phase { PHASE_SAFETY, PHASE_LIVENESS, PHASE_DRAIN, PHASE_REST };
 struct known_queue {
     uint32_t number; /* in the history, HISTORY_NONE: not made (any more) */
     bool asked;      /* its creation is under way */
+};
+
+/* One crash at an exact place: of the exhaustive runs (exhaust.h). */
+struct world_cut {
+    uint64_t io, reply; /* after so many events of the disk, or packets that clients have got; 0: not by this */
+    bool power;         /* cut; else the process dies */
 };
 
 struct world_stats {
@@ -41,12 +48,17 @@ struct world {
     struct drain drain;
     struct copyist copyist;
     struct strike strike;
+    struct rot_memory old;
     struct known_queue queue[DRAW_QUEUES_MAX];
     enum phase phase;
     uint64_t now, hash, deadline, rest_until;
     uint32_t operations, next_crash, calls; /* calls: open now */
     uint32_t kinds[4];                      /* events by enum entry_kind */
     bool trace, wire;
+    struct world_cut cut;
+    uint64_t disk_events;         /* when the clients had gone */
+    uint64_t replies, recoveries; /* packets that clients have got; recoveries that were tried after the cut */
+    bool rotten;                  /* the disk has lied, or rotted, or could not read */
     struct world_stats stats;
 };
 
@@ -57,7 +69,10 @@ struct world_options {
     uint64_t seed;
     uint32_t operations;      /* 0: as drawn */
     uint32_t allowed, forced; /* faults */
-    bool trace, wire;         /* print what happens; every packet, too */
+    struct strike_set strikes;
+    struct world_cut cut;
+    uint64_t *struck; /* counts them as they come, also for a run that does not come to its end; or NULL */
+    bool trace, wire; /* print what happens; every packet, too */
 };
 /* world_run: a whole seed; w->hash and w->stats tell of it. */
 bool world_run(struct world *w, const struct world_options *o);

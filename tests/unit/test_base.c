@@ -1,5 +1,6 @@
 /* test_base.c - checksums, texts and numbers of the ground floor. */
 #include "base64url.h"
+#include "buggify.h"
 #include "crc32c.h"
 #include "mark.h"
 #include "prng.h"
@@ -85,4 +86,24 @@ TEST(mark, counts_each_pass)
         mark(test_mark);
     assert_int_equal(mark_count("test_mark"), 3);
     assert_int_equal(mark_count("nobody"), 0);
+}
+
+TEST(buggify, is_off_until_told_and_then_some_places_take_their_branch_by_the_seed)
+{
+    unsigned places = 0;
+    assert_false(buggify(some_place));
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        unsigned taken[2] = {0};
+        for (unsigned run = 0; run < 2; run++) {
+            buggify_on(seed, 50);
+            for (unsigned i = 0; i < 100; i++)
+                taken[run] += buggify(some_place);
+        }
+        assert_int_equal(taken[0], taken[1]);
+        assert_true(taken[0] == 0 || (taken[0] > 20 && taken[0] < 80));
+        places += taken[0] > 0;
+    }
+    assert_in_range(places, 8, 32);
+    buggify_off();
+    assert_false(buggify(some_place));
 }

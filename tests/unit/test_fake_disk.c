@@ -196,3 +196,96 @@ TEST(fake_disk, a_dead_disk_does_nothing_until_the_power_is_back)
     assert_int_equal(disk_open(d, "a"), 0);
     fake_disk_close(d);
 }
+
+TEST(fake_disk, a_misdirected_write_is_called_a_success_and_can_be_mended)
+{
+    unsigned moved = 0;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct disk *d = disk(seed, false);
+        uint32_t a = make(d, "a", 65536);
+        fake_disk_misdirect(d, 2);
+        assert_int_equal(run(d, write_op(a, 0, 4096, true)), 4096);
+        assert_int_equal(fake_disk_lies(d), 0);
+        assert_int_equal(run(d, write_op(a, 8192, 8192, true)), 8192);
+        if (fake_disk_lies(d) > 0) {
+            moved++;
+            assert_int_equal(fake_disk_lies(d), 4); /* two pages missing, two overwritten */
+            assert_true(fake_disk_peek(d, "a", 8192, back, 8192));
+            assert_int_equal(back[0] + back[4096], 0);
+            fake_disk_crash(d);
+            fake_disk_show(d, true);
+        }
+        assert_true(fake_disk_peek(d, "a", 0, back, 16384));
+        assert_int_equal(back[0], 1);
+        assert_int_equal(back[4096], 0);
+        assert_memory_equal(back + 8192, ones, 8192);
+        assert_int_equal(sectors(d, "a", 65536), 24);
+        fake_disk_close(d);
+    }
+    assert_true(moved > 20);
+}
+
+TEST(fake_disk, who_writes_to_a_wrong_place_makes_it_right)
+{
+    struct disk *d = disk(3, false);
+    uint32_t a = make(d, "a", 65536);
+    uint8_t twos[8192];
+    memset(twos, 2, sizeof twos);
+    assert_true(fake_disk_damage(d, "a", 4096, twos, sizeof twos));
+    assert_int_equal(fake_disk_lies(d), 2);
+    assert_int_equal(run(d, write_op(a, 4096, 4096, true)), 4096);
+    assert_int_equal(fake_disk_lies(d), 1);
+    fake_disk_show(d, true);
+    assert_int_equal(sectors(d, "a", 65536), 8);
+    fake_disk_show(d, false);
+    assert_true(fake_disk_peek(d, "a", 8192, back, 1));
+    assert_int_equal(back[0], 2);
+    fake_disk_close(d);
+}
+
+TEST(fake_disk, a_lying_read_brings_other_bytes_and_says_nothing)
+{
+    struct disk *d = disk(4, false);
+    uint32_t a = make(d, "a", 65536);
+    unsigned wrong = 0;
+    assert_int_equal(run(d, write_op(a, 0, 4096, true)), 4096);
+    fake_disk_lie_reads(d, 500);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(run(d, (struct disk_op){.kind = DISK_READ, .file = a, .data = back, .size = 4096}), 4096);
+        wrong += memcmp(back, ones, 4096) != 0;
+    }
+    assert_in_range(wrong, 20, 60);
+    fake_disk_close(d);
+}
+
+TEST(fake_disk, operations_that_hang_take_long_and_the_others_do_not)
+{
+    struct fake_disk_config c = {
+        .seed = 5, .latency_max = duration_us(10), .spike_permille = 100, .spike_max = duration_s(1)};
+    struct disk *d = fake_disk_open(&c);
+    uint32_t a = make(d, "a", 65536);
+    struct disk_done done[100];
+    for (unsigned i = 0; i < 100; i++) {
+        struct disk_op op = write_op(a, 0, 4096, false);
+        assert_true(disk_submit(d, &op));
+    }
+    fake_disk_step(d, (struct instant){10000});
+    assert_in_range(disk_reap(d, done, 100), 70, 99);
+    fake_disk_step(d, (struct instant){2000000000});
+    assert_int_equal(fake_disk_under_way(d), 0);
+    fake_disk_close(d);
+}
+
+TEST(fake_disk, a_clone_goes_its_own_way)
+{
+    struct disk *d = disk(6, false);
+    uint32_t a = make(d, "a", 65536);
+    assert_int_equal(run(d, write_op(a, 0, 4096, true)), 4096);
+    struct disk *c = fake_disk_clone(d);
+    assert_int_equal(run(c, write_op(a, 4096, 4096, true)), 4096);
+    assert_int_equal(sectors(c, "a", 65536), 16);
+    assert_int_equal(sectors(d, "a", 65536), 8);
+    fake_disk_close(d);
+    assert_int_equal(sectors(c, "a", 65536), 16);
+    fake_disk_close(c);
+}

@@ -485,3 +485,48 @@ TEST(recovery, segments_of_another_directory_are_refused)
     log_rig_free(other);
     log_rig_free(r);
 }
+
+TEST(recovery, a_whole_block_that_names_another_hash_does_not_follow_and_is_rot_where_more_was_durable)
+{
+    struct log_rig *r = written(16, true);
+    struct place p = locate(r, 20);
+    static uint8_t bytes[65536];
+    assert_true(fake_disk_peek(r->disk, p.name, p.offset, bytes, p.size));
+    struct record b = {.cluster = le64_get(bytes + 16), .incarnation = le32_get(bytes + 12), .number = 20};
+    assert_int_equal(record_open(&b, bytes, p.size,
+                                 &(struct record){.cluster = b.cluster, .incarnation = b.incarnation, .number = 20}),
+                     RECORD_OK);
+    b.previous ^= 1; /* and whole again, with checksums that match */
+    record_seal(bytes, &b);
+    assert_true(fake_disk_poke(r->disk, p.name, p.offset, bytes, p.size));
+    refused(r, LEAT_CORRUPT, "block 20 is damaged or missing");
+    log_rig_free(r);
+}
+
+TEST(recovery, what_a_start_has_read_survives_a_power_cut_right_behind_it)
+{
+    for (uint64_t seed = 0; seed < 40; seed++) {
+        struct fake_disk_config disk = {.seed = seed, .latency_min = us100, .latency_max = us100};
+        struct journal_config config = log_rig_config();
+        struct log_rig *r = log_rig_make(&disk, &config);
+        assert_int_equal(log_rig_open(r), LEAT_OK);
+        for (unsigned i = 0; i < 10; i++) {
+            assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
+            log_rig_step(r, (struct duration){150000});
+        }
+        log_rig_end(r, false); /* the process dies: blocks are written that nothing has flushed */
+        struct journal *j;
+        assert_int_equal(journal_open(&j, r->disk, &config, r->error), LEAT_OK);
+        enum leat_status status;
+        uint64_t found = 0;
+        uint8_t image[64];
+        while (journal_replay_image(j, image, sizeof image, &status, r->error) > 0)
+            ;
+        for (struct journal_block b = {0}; journal_replay_block(j, &b, &status, r->error);)
+            found += b.facts;
+        journal_close(j);
+        fake_disk_crash(r->disk); /* before it could write anything */
+        opens_with(r, found);
+        log_rig_free(r);
+    }
+}

@@ -436,3 +436,69 @@ TEST(shard_odd, a_number_whose_slot_is_not_answered_yet_is_not_executed)
     assert_int_equal(counters.bad_frames, 1);
     end();
 }
+
+static void config_few_segments(struct shard_config *c)
+{
+    c->journal.block_bytes_max = 64 << 10;
+    c->journal.segment_bytes = 128 << 10;
+    c->journal.hot_bytes = 1 << 20;
+    c->body_max = 32 << 10;
+    c->journal.disk_max = 32 * c->journal.segment_bytes;
+    c->journal.ack_reserve = 4096;
+    c->checkpoint_bytes = 1ull << 40; /* none but when segments are short */
+}
+
+/* The reserve of a full disk: takes and leases that end go on until few segments are left, then leases end
+ * unlogged, and acks make room again. */
+TEST(shard_odd, an_hour_of_takes_and_expiries_on_a_full_disk_leaves_room_for_the_acks)
+{
+    static char body[20000];
+    stage_config = config_few_segments;
+    memset(body, 'x', sizeof body - 1);
+    begin();
+    struct shard_counters c;
+    struct frame_op op;
+    unsigned puts = 0;
+    for (bool full = false; !full; puts++) {
+        send_put(++stage->number, body, 1, (struct duration){0});
+        pass(duration_ms(2));
+        struct reply_run run;
+        uint32_t offset = 0;
+        assert_int_equal(answer(&op), LEAT_OK);
+        assert_true(reply_next_run(&op, &offset, &run));
+        full = run.status == LEAT_NO_SPACE;
+        assert_true(full || run.status == LEAT_OK);
+    }
+    struct reply_message last = {0};
+    uint8_t receipt[RECEIPT_BYTES];
+    for (unsigned minute = 0; minute < 120; minute++) { /* leases of half a minute, all of them end */
+        send_take(++stage->number, 3, (struct duration){0});
+        pass(duration_ms(20));
+        while (answer(&op) == LEAT_OK)
+            for (uint32_t offset = 0; reply_next_message(&op, &offset, &last);)
+                memcpy(receipt, last.receipt, RECEIPT_BYTES);
+        stage->now.ns += 30000000000;
+        pass(duration_ms(20));
+    }
+    send_take(++stage->number, 1, (struct duration){0});
+    pass(duration_ms(20));
+    for (unsigned left = puts - 1; left > 0; left--) {
+        last = expect_message(body);
+        memcpy(receipt, last.receipt, RECEIPT_BYTES);
+        send_receipt(OP_ACK, ++stage->number, receipt);
+        pass(duration_ms(20));
+        expect_run(LEAT_OK, 1);
+        if (left > 1)
+            send_take(++stage->number, 1, (struct duration){0});
+        pass(duration_ms(20));
+    }
+    pass(duration_ms(100));
+    shard_count(stage->shard, &c);
+    assert_int_equal(c.ready + c.leased + c.delayed, 0);
+    assert_true(c.journal.free_segments > 8); /* space came back, as much as puts need */
+    send_put(++stage->number, "again", 1, (struct duration){0});
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1);
+    end();
+    stage_config = NULL;
+}
