@@ -293,7 +293,8 @@ static enum leat_status whole_frame(struct client *c, const uint8_t *bytes, size
     enum leat_status status = frame_decode(&f, bytes, size);
     if (status != LEAT_OK)
         return status;
-    if (!(f.flags & FRAME_REPLY))
+    bool unchecked = c->config.checksums && !(f.flags & FRAME_CRC); /* a bit that changed on its way, or a stranger */
+    if (!(f.flags & FRAME_REPLY) || unchecked)
         return LEAT_BAD_FRAME;
     if (c->config.checksums && !(f.flags & FRAME_CRC))
         return LEAT_BAD_FRAME; /* the wrong bit may be the one that says that there is a checksum */

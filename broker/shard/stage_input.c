@@ -322,7 +322,8 @@ static bool stage_input_next_frame(struct shard *s, const struct transport_packe
         stage_input_bad(s);
         return false;
     }
-    if (status != LEAT_OK || in->frame.flags & FRAME_REPLY) {
+    bool unchecked = stage_input_port(s)->frame_flags & FRAME_CRC & ~in->frame.flags;
+    if (status != LEAT_OK || in->frame.flags & FRAME_REPLY || unchecked) {
         stage_input_bad(s);
         return false;
     }

@@ -81,7 +81,7 @@ static bool change(struct rot *r, struct disk *d, struct prng *prng, const struc
 {
     uint8_t was[DISK_BLOCK], is[DISK_BLOCK];
     uint64_t at = (r->offset + prng_below(prng, r->size)) / DISK_BLOCK * DISK_BLOCK;
-    unsigned how = (unsigned)prng_below(prng, old ? 5 : 3);
+    unsigned how = (unsigned)prng_below(prng, r->kind == ROT_MANIFESTS ? 1 : old ? 5 : 3);
     const struct rot_page *once = how == 0 && old ? old_page(old, r, prng) : NULL;
     uint64_t elsewhere = prng_below(prng, (uint64_t)fake_disk_size_of(d, r->file) / DISK_BLOCK) * DISK_BLOCK;
     at = once ? once->offset : at < r->offset ? r->offset : at;
