@@ -242,7 +242,7 @@ bool rot_strike(struct rot *r, struct disk *d, struct prng *prng, const struct r
 {
     static struct rot_scan s;
     *r = (struct rot){.kind = (uint8_t)prng_below(prng, ROTS)};
-    rot_scan(&s, d, prng);
+    rot_scan(&s, d, prng, 0);
     if (!s.manifest_good || s.m.segments == 0)
         return false;
     if (strike(r, d, prng, old, &s))
@@ -299,22 +299,16 @@ static bool same_place(const struct rot_found *a, const struct rot_found *b)
 bool rot_can_be_known(struct disk *d)
 {
     static struct rot_scan is, was;
-    rot_scan(&is, d, NULL);
+    rot_scan(&is, d, NULL, 0);
     fake_disk_show(d, true);
-    rot_scan(&was, d, NULL);
-    fake_disk_show(d, false);
-    if (!is.manifest_good)
-        return was.manifest_good;
-    if (!was.manifest_good || is.m.sequence != was.m.sequence)
-        return false;
+    rot_scan(&was, d, NULL, 0);
     uint64_t known = is.listed;
     for (unsigned i = 0; i < ROT_SCAN_BLOCKS; i++)
         if (same_place(&is.block[i], &was.block[i]) && is.block[i].durable > known)
             known = is.block[i].durable;
-    for (uint64_t n = known + 1; n <= was.highest; n++) {
-        const struct rot_found *f = rot_scan_block(&was, n);
-        if (f && !same_place(f, &is.block[n % ROT_SCAN_BLOCKS]))
-            return false;
-    }
-    return true;
+    rot_scan(&was, d, NULL, known);
+    fake_disk_show(d, false);
+    if (!is.manifest_good)
+        return was.manifest_good;
+    return was.manifest_good && is.m.sequence == was.m.sequence && !was.lied_above;
 }

@@ -24,6 +24,16 @@ static uint32_t block_at(const struct rot_scan *s, const struct manifest_segment
     return whole ? size : 0;
 }
 
+static bool lied_about(struct disk *d, const char *name, uint64_t from, uint64_t end)
+{
+    for (unsigned i = 0; i < fake_disk_lies(d); i++) {
+        struct fake_disk_lie l = fake_disk_lie(d, i);
+        if (l.offset >= from && l.offset < end && strcmp(l.name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void scan_segment(struct rot_scan *s, const struct manifest_segment *segment, struct prng *prng)
 {
     char name[DISK_NAME_MAX];
@@ -39,6 +49,8 @@ static void scan_segment(struct rot_scan *s, const struct manifest_segment *segm
             s->block[found.number % ROT_SCAN_BLOCKS] = f;
         if (found.number <= s->m.checkpoint_block && prng && prng_below(prng, ++s->sealed_seen) == 0)
             s->sealed = f;
+        if (found.number > s->limit && lied_about(s->d, name, at - size, at))
+            s->lied_above = true;
         s->known = found.durable > s->known ? found.durable : s->known;
         s->highest = found.number > s->highest ? found.number : s->highest;
     }
@@ -54,9 +66,10 @@ static void read_manifest(struct rot_scan *s)
     s->copies_equal = s->manifest_good && memcmp(copies, copies + MANIFEST_BYTES, MANIFEST_BYTES) == 0;
 }
 
-void rot_scan(struct rot_scan *s, struct disk *d, struct prng *prng)
+void rot_scan(struct rot_scan *s, struct disk *d, struct prng *prng, uint64_t limit)
 {
     memset(s, 0, sizeof *s);
+    s->limit = limit;
     s->d = d;
     read_manifest(s);
     if (!s->manifest_good)

@@ -25,9 +25,11 @@ struct rot_scan {
     uint64_t listed;  /* highest block that the manifest calls durable */
     uint64_t known;   /* highest block that anything calls durable */
     uint64_t highest; /* highest whole block */
+    uint64_t limit;   /* set before a scan: whether a whole block above it has a page that the disk lied about */
+    bool lied_above;
 };
 
-void rot_scan(struct rot_scan *s, struct disk *d, struct prng *prng);
+void rot_scan(struct rot_scan *s, struct disk *d, struct prng *prng, uint64_t limit);
 /* rot_scan_block: where this whole block is, or NULL. */
 /* rot_scan_known_without: what would be known if this file's blocks were gone. */
 uint64_t rot_scan_known_without(const struct rot_scan *s, uint32_t file);
