@@ -12,7 +12,6 @@
 #include "must.h"
 #include "recover.h"
 
-enum { JOURNAL_START_BYTES = 4 * DISK_BLOCK /* a few starts, one after the other */ };
 enum { JOURNAL_MAGIC = 0x6c6e726a, JOURNAL_FACTS_MAX = 65535, JOURNAL_REAP = 4, JOURNAL_TOGETHER_MAX = 4096 };
 
 void journal_fail(struct journal *j, enum leat_status status)
@@ -40,8 +39,8 @@ static bool journal_fits(const struct journal *j, uint32_t need, uint32_t facts,
 static bool journal_has_place(struct journal *j, enum journal_purpose purpose, uint32_t need)
 {
     uint32_t size = record_disk_size(j->open.payload + need);
-    bool last = purpose != JOURNAL_START && !segment_coming(j);
-    if (segment_room(j, last ? size + JOURNAL_START_BYTES : size))
+    bool last = purpose != JOURNAL_START && segment_free(j) == 0;
+    if (segment_room(j, last ? size + LOG_START_BYTES : size))
         return true;
     mark(journal_without_segment);
     return false;

@@ -21,6 +21,7 @@ enum {
     LOG_READS = 64,
     LOG_CHUNKS = 4, /* of a checkpoint that are filled or written at the same time */
     LOG_BACKUP_READS = 4,
+    LOG_START_BYTES = 4 * DISK_BLOCK, /* at the end of a full log, for the facts that open epochs: a few starts */
     LOG_SEGMENT_MAX = 256 * 1024 * 1024,
     LOG_CLEAN_PIECE = 64 * 1024, /* what the cleaner reads or writes at a time, unless one fact is larger */
 };

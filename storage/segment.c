@@ -307,6 +307,10 @@ bool segment_lends(const struct journal *j)
     uint32_t spares = t->total - t->log_count;
     if (spares == 0 || (spares <= SEGMENT_AHEAD && segment_makeable(j) > 0))
         return false;
+    /* what was promised a place, and the starts to come, keep it */
+    uint64_t promised = record_disk_size(j->open.payload) + LOG_START_BYTES;
+    if (spares == 1 && segment_left(j) < promised)
+        return false;
     const struct segment *s = segment_at(j, t->total - 1);
     return s->ready <= j->ledger.durable && s->reads == 0;
 }

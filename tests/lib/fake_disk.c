@@ -108,6 +108,16 @@ static struct file *handle_file(struct disk *d, uint32_t handle)
     return &d->files[d->handles[handle]];
 }
 
+static void record_add(struct disk *d, const struct write *w)
+{
+    if (d->write_count == d->write_room) {
+        d->write_room = d->write_room ? d->write_room * 2 : 64;
+        d->writes = realloc(d->writes, d->write_room * sizeof d->writes[0]);
+        must(d->writes);
+    }
+    d->writes[d->write_count++] = *w;
+}
+
 static void op_write(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
 {
     uint32_t size = o->result > 0 && (uint32_t)o->result < op->size ? (uint32_t)o->result : op->size;
@@ -117,14 +127,10 @@ static void op_write(struct disk *d, struct file *f, const struct disk_op *op, s
         memcpy(fake_disk_page(f, offset + at)->seen, (const uint8_t *)op->data + at, n);
         f->spoiled[(offset + at) / DISK_BLOCK] = false;
     }
-    if (d->write_count == d->write_room) {
-        d->write_room = d->write_room ? d->write_room * 2 : 64;
-        d->writes = realloc(d->writes, d->write_room * sizeof d->writes[0]);
-        must(d->writes);
-    }
     o->write = ++d->next_id;
-    d->writes[d->write_count++] = (struct write){
-        .file = (uint32_t)(f - d->files), .offset = offset, .size = size, .state = UNDER_WAY, .id = o->write};
+    record_add(
+        d, &(struct write){
+               .file = (uint32_t)(f - d->files), .offset = offset, .size = size, .state = UNDER_WAY, .id = o->write});
 }
 
 static void op_read(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
@@ -241,6 +247,28 @@ void fake_disk_settle(struct disk *d)
     d->write_count = kept;
 }
 
+/* What is durable now can no longer be lost with an older write of the same place. */
+static void supersede(struct disk *d, const struct write *by)
+{
+    uint64_t from = by->offset, end = by->offset + by->size;
+    for (uint32_t i = d->write_count; i-- > 0;) {
+        struct write w = d->writes[i];
+        uint64_t last = w.offset + w.size;
+        if (w.file != by->file || w.state == UNDER_WAY || w.id > by->id || w.offset >= end || from >= last)
+            continue;
+        d->writes[i].size = w.offset < from ? (uint32_t)(from - w.offset) : 0;
+        if (d->writes[i].size == 0) {
+            memmove(d->writes + i, d->writes + i + 1, (d->write_count - i - 1) * sizeof d->writes[0]);
+            d->write_count--;
+        }
+        if (last > end) {
+            w.offset = end;
+            w.size = (uint32_t)(last - end);
+            record_add(d, &w);
+        }
+    }
+}
+
 static void write_done(struct disk *d, const struct op *o)
 {
     uint32_t i = 0;
@@ -254,9 +282,11 @@ static void write_done(struct disk *d, const struct op *o)
         d->writes[i].state = COMPLETE;
         return;
     }
-    promote(d, &d->writes[i]);
+    struct write done = d->writes[i];
+    promote(d, &done);
     memmove(d->writes + i, d->writes + i + 1, (d->write_count - i - 1) * sizeof d->writes[0]);
     d->write_count--;
+    supersede(d, &done);
 }
 
 /* What was written while the read was under way may be what it gives. */
