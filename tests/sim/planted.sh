@@ -1,7 +1,10 @@
 #!/bin/bash
-# planted.sh [N...] - each planted bug (FAULTS.md section 1) must be caught; prints how many seeds that took.
+# planted.sh [--table] [N...] - each planted bug (FAULTS.md section 1) must be caught; prints how many seeds that took.
 # Only the files that mention a bug are compiled anew, in a build directory of its own; the rest is taken from $B.
+# --table writes the numbers into tests/README.md. Else each bug must have a row there; the numbers may differ.
 B=${B:-build}
+table=
+[ "${1:-}" = --table ] && table=1 && shift
 SEEDS=${SEEDS:-2000}
 bugs=("$@")
 [ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 23 24 28 29 30 32 33 34 35 37 38 39 50 60 61)
@@ -36,6 +39,11 @@ for bug in "${bugs[@]}"; do
     if [ -n "$line" ]; then
         printf '| %4s  %7s  %s\n' "$bug" "${line%% *}" "${line#* }"
         passed=$((passed + 1))
+        [ -z "$table" ] || sed -i "s/^\(| $bug | .* | \)[^|]* |\$/\1${line%% *} |/" tests/README.md
+        if ! grep -q "^| $bug | " tests/README.md; then
+            echo "tests/README.md has no row for bug $bug"
+            failed=$((failed + 1))
+        fi
     else
         printf '| %4s  %7s  %s\n' "$bug" "> $SEEDS" 'NOT CAUGHT'
         failed=$((failed + 1))
