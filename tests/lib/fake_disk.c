@@ -153,7 +153,6 @@ static void op_read(struct disk *d, struct file *f, const struct disk_op *op, st
         o->offset = op->offset;
     }
     d->bytes_read += op->size;
-    fake_lie_read(d, f, op);
 }
 
 /* How long, and what happens to it. */
@@ -292,11 +291,13 @@ static void write_done(struct disk *d, const struct op *o)
 /* What was written while the read was under way may be what it gives. */
 static void read_done(struct disk *d, const struct op *o)
 {
-    for (uint32_t at = 0; o->result > 0 && at < (uint32_t)o->result; at += DISK_BLOCK) {
+    for (uint32_t at = 0; o->data && o->result > 0 && at < (uint32_t)o->result; at += DISK_BLOCK) {
         const struct page *p = page_at(&d->files[o->file], o->offset + at);
         if (p)
             memcpy(o->data + at, p->seen, DISK_BLOCK);
     }
+    if (o->result > 0 && o->data)
+        fake_lie_read(d, &d->files[o->file], o->offset, o->data, (uint32_t)o->result);
 }
 
 static void complete(struct disk *d, struct op *o)

@@ -96,7 +96,7 @@ void fake_disk_free_page(struct page *p);
 /* fake_lie.c. fake_lie_write: where this whole write lands. fake_lie_read: what becomes of a read's bytes.
  * fake_lie_crashed: after a crash, which lies are left. fake_lie_forget: the file is gone. */
 uint64_t fake_lie_write(struct disk *d, struct file *f, const struct disk_op *op, bool whole);
-void fake_lie_read(struct disk *d, struct file *f, const struct disk_op *op);
+void fake_lie_read(struct disk *d, struct file *f, uint64_t offset, uint8_t *data, uint32_t size);
 void fake_lie_crashed(struct disk *d);
 void fake_lie_forget(struct disk *d, uint32_t file);
 

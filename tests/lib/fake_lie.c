@@ -73,19 +73,19 @@ void fake_lie_crashed(struct disk *d)
     }
 }
 
-void fake_lie_read(struct disk *d, struct file *f, const struct disk_op *op)
+void fake_lie_read(struct disk *d, struct file *f, uint64_t offset, uint8_t *data, uint32_t size)
 {
     if (d->lying_reads == 0 || prng_below(&d->fate, 1000) >= d->lying_reads)
         return;
     uint64_t pages = f->size / DISK_BLOCK;
     bool old = prng_chance(&d->fate, 30);
-    for (uint32_t at = 0; at < op->size; at += DISK_BLOCK) {
-        uint64_t page = old ? (op->offset + at) / DISK_BLOCK : prng_below(&d->fate, pages);
+    for (uint32_t at = 0; at < size; at += DISK_BLOCK) {
+        uint64_t page = old ? (offset + at) / DISK_BLOCK : prng_below(&d->fate, pages);
         const struct page *p = f->pages[page];
         if (p)
-            memcpy((uint8_t *)op->data + at, old ? p->durable : p->seen, DISK_BLOCK);
+            memcpy(data + at, old ? p->durable : p->seen, DISK_BLOCK);
         else
-            memset((uint8_t *)op->data + at, 0, DISK_BLOCK);
+            memset(data + at, 0, DISK_BLOCK);
     }
 }
 
