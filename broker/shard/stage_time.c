@@ -2,8 +2,9 @@
  * reaped.
  *
  * A budget per iteration keeps each step short, however many leases end at one instant. A fact that finds no room in
- * the log waits in due_slot; nothing behind it is fired meanwhile. On the last segments of a full disk it waits so until
- * acks and a checkpoint have made room: a lease that has ended unlogged can still be acked, and nobody else has it. */
+ * the log waits in due_slot; nothing behind it is fired meanwhile. On the last segments of a full disk it waits so
+ * until acks and a checkpoint have made room: a lease that has ended unlogged can still be acked, and nobody else has
+ * it. */
 #include "stages.h"
 
 #include "buggify.h"
