@@ -180,6 +180,8 @@ static void judge(struct copyist *c)
         for (unsigned k = 0; k < sizeof s.entropy; k++)
             s.entropy[k] = (uint8_t)prng_next(p);
         memcpy(s.boot_id, s.entropy, sizeof s.boot_id);
+        if (w->rotten) /* what the disk gave, and nobody has looked at yet */
+            return;
         enum leat_status status = shard_open(&shard, &w->draw.broker, c->disk, &s, error);
         if (status != LEAT_OK)
             return history_fail(h, "S2: no broker starts on a backup as of block %llu: %s (%s)",
