@@ -213,6 +213,8 @@ void copyist_result(struct copyist *c, const struct call *call, const struct cli
         c->lost++;
         return rest(c);
     default:
+        if (w->rotten) /* what cannot be read is not copied */
+            return rest(c);
         return history_fail(&w->history, "a backup was told %s", status_name(r->status));
     }
     if (call->op == OP_BACKUP_BEGIN)
