@@ -161,7 +161,7 @@ $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_words: $(call objs,$(addprefix client/cli/,words.c arguments.c lines.c))
 $(B)/test_config: $(B)/broker/config.o
 $(B)/test_bench: $(call objs,$(addprefix perf/,tally.c raw_frame.c options.c target.c))
-$(B)/test_checkers: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
+$(B)/test_checkers $(B)/test_checkers_inside: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))
 $(B)/test_local: $(DPDK_OBJS)
 $(B)/test_local: PORT_LIBS += $(DPDK_LIBS)
 

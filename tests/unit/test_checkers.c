@@ -1,6 +1,5 @@
 /* test_checkers.c - every checker of the simulator rejects a bad history made by hand, and accepts the good one beside
  * it. */
-#include "apply.h"
 #include "check.h"
 #include "check_broker.h"
 #include "check_copied.h"
@@ -556,77 +555,4 @@ TEST(checkers, reserve_rejects_an_ack_that_found_no_space)
         history_finish_done(&t.h, f, OUTCOME_FAIL, LEAT_NO_SPACE, t.now);
         end(&t, files ? NULL : "P8");
     }
-}
-
-/* -- the checkers that look into the engine -- */
-
-static void fact(struct engine *e, struct fact *f, uint64_t block)
-{
-    struct apply_effect effect;
-    f->lsn = lsn_make(block, 0);
-    f->place = 80;
-    f->at = (struct instant){block};
-    apply_fact(e, f, &effect);
-}
-
-/* One queue, and a message that is ready, at block 7. */
-static void engine_with_one(struct engine *e)
-{
-    static const uint8_t body[8];
-    assert_int_equal(
-        engine_open(e, &(struct engine_capacity){.queues = 4, .slots = 16, .ready_chunks = 8}, INSTANT_ZERO), LEAT_OK);
-    struct fact made = {.kind = FACT_QUEUE_CREATED,
-                        .queue = {.incarnation = 1, .dead_letter = SLAB_NONE, .attributes.lease = duration_s(1)}};
-    must(name_set(&made.queue.name, "mail", 4));
-    fact(e, &made, 6);
-    struct fact put = {.kind = FACT_PUT,
-                       .put = {.slot = SLAB_NONE, .body = body, .body_size = 8, .durability = CLASS_DISK, .epoch = 1}};
-    fact(e, &put, 7);
-}
-
-TEST(checkers, counters_rejects_a_queue_that_counts_wrongly)
-{
-    struct tale t;
-    struct engine e;
-    engine_with_one(&e);
-    begin(&t);
-    check_counters(&t.h, &e);
-    end(&t, NULL);
-    struct queue *q = slab_write(&e.queues, 0);
-    q->counters.ready++;
-    begin(&t);
-    check_counters(&t.h, &e);
-    end(&t, "I17");
-    q->counters.ready--;
-    q->counters.acks++; /* a recount cannot tell, but the sum does not add up */
-    begin(&t);
-    check_counters(&t.h, &e);
-    end(&t, "I17");
-    engine_close(&e);
-}
-
-TEST(checkers, recovered_rejects_an_engine_without_an_acknowledged_message)
-{
-    struct tale t;
-    struct engine e;
-    engine_with_one(&e);
-    begin(&t);
-    put(&t, 7);
-    check_recovered(&t.h, &e);
-    assert_false(t.h.failed);
-    put(&t, 8);
-    check_recovered(&t.h, &e);
-    end(&t, "S2");
-    engine_close(&e);
-}
-
-TEST(checkers, drained_rejects_what_nobody_could_get)
-{
-    struct tale t;
-    struct engine e;
-    engine_with_one(&e);
-    begin(&t);
-    check_drained(&t.h, &e);
-    end(&t, "L3");
-    engine_close(&e);
 }
