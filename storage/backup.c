@@ -34,6 +34,7 @@ static uint32_t backup_manifest_file(const struct journal *j)
 static void backup_let_go(struct journal *j, uint16_t slot)
 {
     j->segments.pool[slot].held = false;
+    j->backup.let_go |= j->backup.in_the_way;
     j->clean.look = true; /* the cleaner has passed it by */
 }
 

@@ -123,7 +123,7 @@ bool journal_checkpoint_possible(const struct journal *j)
     const struct checkpoint *c = &j->checkpoint;
     if (c->state != CHECKPOINT_IDLE || j->error != LEAT_OK || instant_before(j->now, c->retry))
         return false;
-    if (journal_appended(j) <= j->ledger.m.checkpoint_block)
+    if (journal_appended(j) <= j->ledger.m.checkpoint_block && !j->backup.let_go)
         return false;
     if (backup_waits(j) || backup_holds_area(j, checkpoint_next_area(j)))
         return false;

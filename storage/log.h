@@ -297,6 +297,7 @@ struct backup_read {
 struct backup {
     uint8_t state;
     bool in_the_way; /* a segment could be recycled or cleaned without it */
+    bool let_go;     /* and then it has read them, or ended: another checkpoint frees them, if only at the same place */
     uint64_t wanted; /* WANTED: when this block is durable */
     uint64_t serial; /* of the running one */
     uint64_t position;

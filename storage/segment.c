@@ -184,7 +184,7 @@ void journal_unpin(struct journal *j, uint64_t block, uint32_t bytes)
 
 bool journal_hoards(const struct journal *j)
 {
-    return j->segments.emptied > SEGMENT_TOTAL + j->segments.log_count / 4;
+    return j->backup.let_go || j->segments.emptied > SEGMENT_TOTAL + j->segments.log_count / 4;
 }
 
 /* The cleaner reads from it: its bytes stay until that has ended. */
@@ -196,6 +196,7 @@ static bool segment_is_cleaned(const struct journal *j, const struct segment *s)
 void segment_mark_dead(struct journal *j, uint32_t before)
 {
     j->segments.emptied = 0;
+    j->backup.let_go = false;
     for (uint32_t i = 0; i < j->segments.log_count; i++) {
         struct segment *s = segment_at(j, i);
         s->dead = i < before && s->pins == 0 && !s->held && !segment_is_cleaned(j, s);

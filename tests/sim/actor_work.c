@@ -462,7 +462,8 @@ uint64_t actor_work_due(const struct actor *a)
 {
     if (client_room(a->client) == 0)
         return UINT64_MAX;
-    bool waits = a->quiet || ((a->number == DRAIN_LINK || a->number == COPY_LINK) && client_pending(a->client) > 0);
+    bool waits = a->quiet || a->leaving ||
+                 ((a->number == DRAIN_LINK || a->number == COPY_LINK) && client_pending(a->client) > 0);
     uint64_t due = waits ? UINT64_MAX : a->think_until;
     for (uint32_t i = 0; i < a->held_count; i++)
         due = a->held[i].act_at < due ? a->held[i].act_at : due;
