@@ -17,17 +17,19 @@ USES_broker/session := broker/base broker/wire
 USES_broker/queue   := broker/base broker/wire
 USES_storage        := broker/base
 USES_broker/replica := broker/base storage
+USES_broker/offline := broker/base broker/wire broker/session broker/queue storage
 USES_broker/shard   := broker/base broker/wire broker/session broker/queue storage broker/replica
 USES_broker/os      := broker/base
 USES_broker/net     := broker/base broker/wire broker/shard broker/os
 USES_storage/uring  := broker/base storage broker/os
+USES_storage/plain  := broker/base storage
 USES_dpdk-port      := broker/base broker/wire broker/shard client
 USES_broker/admin   := $(USES_broker/shard) broker/shard broker/os broker/net dpdk-port
 USES_broker/http    := $(USES_broker/admin) broker/admin
 USES_broker         := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard broker/os \
-                       broker/net broker/admin broker/http storage/uring dpdk-port
+                       broker/net broker/admin broker/http storage/uring dpdk-port broker/offline
 USES_client         := broker/base broker/wire
-USES_client/cli     := broker/base broker/wire client
+USES_client/cli     := broker/base broker/wire client storage storage/plain broker/offline
 USES_client/examples := client
 USES_perf           := broker/base broker/wire client dpdk-port
 USES_perf/micro     := broker/base broker/wire broker/queue perf
@@ -47,7 +49,7 @@ FLAGS_dpdk-port     := -isystem /usr/include/dpdk -isystem /usr/include/$(shell 
                        -include rte_config.h -msse4.2
 FLAGS_perf/micro    := $(FLAGS_dpdk-port)
 
-CORE_ROOMS := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard
+CORE_ROOMS := broker/base broker/wire broker/session broker/queue storage broker/replica broker/shard broker/offline
 PORT_ROOMS := broker/os broker/net broker/admin broker/http storage/uring
 
 PACKAGES := build-essential pkg-config liburing-dev libjemalloc-dev libck-dev libisal-dev libxxhash-dev \
@@ -78,7 +80,7 @@ TESTLIB_OBJS := $(filter-out $(FAKE_DISK_OBJS) %/log_rig.o,$(call objs,$(call sr
 FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c)) $(B)/seeds
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
 # These run on tests/lib/fake_disk, which fills in disk.h in place of storage/uring.
-FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_journal_% $(B)/test_recovery $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
+FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_offline $(B)/test_offline_% $(B)/test_journal_% $(B)/test_recovery $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
 E2E_BINS    := $(patsubst tests/e2e/%.c,$(B)/%,$(call srcs,tests/e2e))
 EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client/examples))
 
@@ -122,8 +124,9 @@ $(B)/libleat.a: $(CLIENT_OBJS)
 	ar rcs $@ $(B)/libleat.o
 $(B)/libleat.so: $(CLIENT_OBJS) client/leat.map
 	$(CC) -shared $(SAN) -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
-$(B)/leat: $(call objs,$(call srcs,client/cli) broker/base/standard.c) $(B)/libleat-dpdk.a $(B)/libleat.a
-	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash -ljansson $(DPDK_LIBS)
+# What reads a data directory is the broker's own code, over a disk that only reads.
+$(B)/leat: $(call objs,$(call srcs,client/cli) $(call srcs,storage/plain)) $(B)/libleat-dpdk.a $(B)/libleat.a $(B)/libleat-core.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -ljansson $(DPDK_LIBS)
 $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash

@@ -4,18 +4,8 @@
 #ifndef LEAT_CLI_REPORT_H
 #define LEAT_CLI_REPORT_H
 
+#include "exit_codes.h"
 #include "leat.h"
-
-enum report_exit {
-    EXIT_DONE = 0,
-    EXIT_REFUSED = 1,      /* the broker said no, or nothing is there */
-    EXIT_USAGE = 64,       /* words that make no sense */
-    EXIT_DATA = 65,        /* input that can not be sent: a line too long, a receipt that is none */
-    EXIT_UNREACHABLE = 69, /* no broker */
-    EXIT_BUG = 70,
-    EXIT_IO = 74,   /* standard input or output failed */
-    EXIT_LATER = 75 /* no answer in time, or an unknown outcome: it may have happened */
-};
 
 /* The exit code that a status leads to. */
 int report_code(enum leat_status status);

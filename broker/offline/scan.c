@@ -1,0 +1,153 @@
+/* scan.c - page by page where nothing whole stands, block by block where it does. */
+#include "scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "byteorder.h"
+#include "must.h"
+
+enum leat_status scan_open(struct scan *s, struct source *source, char error[SOURCE_ERROR])
+{
+    *s = (struct scan){.source = source};
+    uint32_t n = source->manifest == LEAT_OK ? source->m.segments : 0;
+    s->segments = calloc(n + 1u, sizeof *s->segments);
+    if (!s->segments)
+        return source_say(LEAT_NO_MEMORY, error, "no memory for the list of segments");
+    for (uint32_t i = 0; i < n; i++) {
+        const struct manifest_segment *m = &source->m.segment[i];
+        s->segments[i] = (struct scan_segment){
+            .number = m->file, .incarnation = m->incarnation, .listed_first = m->first, .size = -1};
+    }
+    s->segments_count = n;
+    return LEAT_OK;
+}
+
+void scan_close(struct scan *s)
+{
+    free(s->segments);
+    free(s->runs);
+    *s = (struct scan){0};
+}
+
+/* The whole block at `offset`, whatever its number; RECORD_OK and *b set, or what stands there instead. */
+static enum record_verdict scan_look(struct source *s, const struct scan_segment *segment, uint64_t offset,
+                                     struct scan_block *b)
+{
+    uint64_t available, need = DISK_BLOCK;
+    for (;;) {
+        const uint8_t *bytes = source_at(s, offset, need, &available);
+        if (available < DISK_BLOCK)
+            return RECORD_BROKEN;
+        struct record expected = {
+            .cluster = s->m.cluster, .incarnation = segment->incarnation, .number = le64_get(bytes + 24)};
+        enum record_verdict verdict = record_open(&b->r, bytes, available, &expected);
+        if (verdict == RECORD_OK && b->r.number == 0)
+            return RECORD_BROKEN;
+        b->segment = segment;
+        b->offset = offset;
+        b->bytes = bytes;
+        b->payload = bytes + RECORD_HEADER;
+        if (verdict != RECORD_CUT) {
+            b->size = verdict == RECORD_OK ? record_disk_size(b->r.payload_size) : DISK_BLOCK;
+            return verdict;
+        }
+        need = record_disk_size(b->r.payload_size);
+        if (need > s->size - offset)
+            return RECORD_BROKEN;
+    }
+}
+
+static struct scan_run *scan_new_run(struct scan *s)
+{
+    if (s->runs_count == s->runs_room) {
+        uint32_t room = s->runs_room ? s->runs_room * 2 : 64;
+        struct scan_run *more = room <= SCAN_RUNS * 2 ? realloc(s->runs, room * sizeof *more) : NULL;
+        if (!more) {
+            s->too_many = true;
+            return NULL;
+        }
+        s->runs = more;
+        s->runs_room = room;
+    }
+    return &s->runs[s->runs_count++];
+}
+
+/* Joins the run that ends here, or begins another. */
+static void scan_note(struct scan *s, uint32_t i, const struct scan_block *b)
+{
+    struct scan_segment *segment = &s->segments[i];
+    struct scan_run *last = segment->runs > 0 ? &s->runs[s->runs_count - 1] : NULL;
+    bool joins =
+        last && last->end == b->offset && b->r.number == last->first + last->count && b->r.previous == last->hash;
+    if (!joins) {
+        last = scan_new_run(s);
+        if (!last)
+            return;
+        *last = (struct scan_run){.segment = i, .from = b->offset, .first = b->r.number, .previous = b->r.previous};
+        segment->runs++;
+    }
+    last->count++;
+    last->end = b->offset + b->size;
+    last->hash = record_hash(b->bytes);
+    last->epoch = b->r.epoch;
+    last->largest = b->size > last->largest ? b->size : last->largest;
+    last->durable = b->r.durable > last->durable ? b->r.durable : last->durable;
+    s->blocks++;
+    s->blocks_bytes += b->size;
+}
+
+static enum leat_status scan_file(struct scan *s, uint32_t i, char error[SOURCE_ERROR])
+{
+    char name[DISK_NAME_MAX];
+    source_segment_name(name, s->segments[i].number);
+    return source_file(s->source, name, error);
+}
+
+enum leat_status scan_read(struct scan *s, uint32_t i, scan_visit *visit, void *context, char error[SOURCE_ERROR])
+{
+    must(i < s->segments_count);
+    struct scan_segment *segment = &s->segments[i];
+    struct source *source = s->source;
+    segment->runs_from = s->runs_count;
+    enum leat_status status = scan_file(s, i, error);
+    if (status != LEAT_OK)
+        return status == LEAT_CORRUPT ? LEAT_OK : status;
+    segment->size = disk_size(source->disk, (uint32_t)source->file);
+    if (source->size > source->m.segment_bytes)
+        source->size = source->m.segment_bytes; /* what stands behind is never looked at */
+    for (uint64_t offset = 0; offset < source->size && status == LEAT_OK;) {
+        struct scan_block b;
+        enum record_verdict verdict = scan_look(source, segment, offset, &b);
+        if (verdict == RECORD_TOO_NEW)
+            status = source_say(LEAT_TOO_NEW, error, "log-%08u, byte %llu: a block of a newer version of Leat",
+                                segment->number, (unsigned long long)offset);
+        if (verdict == RECORD_OK) {
+            scan_note(s, i, &b);
+            if (visit)
+                visit(context, &b);
+        }
+        offset += verdict == RECORD_OK ? b.size : DISK_BLOCK;
+    }
+    segment->bad_from = source->bad_from;
+    segment->bad_end = source->bad_end;
+    source_leave(source);
+    return status;
+}
+
+enum leat_status scan_again(struct scan *s, uint32_t i, uint64_t from, uint64_t end, scan_visit *visit, void *context,
+                            char error[SOURCE_ERROR])
+{
+    enum leat_status status = scan_file(s, i, error);
+    for (uint64_t offset = from; offset < end && status == LEAT_OK;) {
+        struct scan_block b;
+        if (offset >= s->source->size || scan_look(s->source, &s->segments[i], offset, &b) != RECORD_OK) {
+            status = source_say(LEAT_DISK_ERROR, error, "log-%08u changes while it is read", s->segments[i].number);
+            break;
+        }
+        visit(context, &b);
+        offset += b.size;
+    }
+    source_leave(s->source);
+    return status;
+}
