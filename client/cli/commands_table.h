@@ -61,3 +61,10 @@ COMMAND(
     "Manifest, checkpoint, every block and fact of the log, and what does not belong. What a power cut leaves (a torn\n"
     "tail, files made ahead) is said and fine. Nothing is changed. Exit codes: 0 sound; 65 corrupt; 73 a broker runs;\n"
     "74 the disk; 76 of a newer version; 77 permission.")
+COMMAND(cmd_dump, "dump", "DIR", 1, 1, O(FROM) | O(TO) | O(QUEUE) | O(BODIES) | O(CELL) | O(JSON),
+        "print what a data directory's log says, a fact a line",
+        "LSN, time, start, fact and key=value fields, between tabs; lines with # tell of what is missing. --json: an object per\n"
+        "line, the rest on standard error. --bodies adds the bodies, escaped as take does. Exit codes as of fsck.")
+COMMAND(cmd_explain, "explain", "DIR ID|RECEIPT", 2, 2, O(JSON), "tell what happened to one message",
+        "Every decision about it that the log still holds, in order. The broker's option history_bytes keeps more of it.\n"
+        "Exit code 1 and `empty` when nothing is known of it; else as of fsck.")

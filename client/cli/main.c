@@ -28,7 +28,7 @@ static const struct command {
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
 /* What other versions of the protocol may know, and this one does not. */
-static const char *const not_known[] = {"queue alter", "queue purge", "queue pause", "queue resume", "move", "explain"};
+static const char *const not_known[] = {"queue alter", "queue purge", "queue pause", "queue resume", "move"};
 
 static void help_all(FILE *out)
 {

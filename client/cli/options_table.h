@@ -24,3 +24,8 @@ OPTION(DRAIN, "drain", 0, FLAG, NULL, "end when the queue has nothing ready, lea
 OPTION(NACK_DELAY, "nack-delay", 0, DURATION, "TIME", "before a message whose command failed can be taken again")
 OPTION(RATE, "rate", 0, SIZE, "BYTES", "bytes a second at most, 64k or more (64m)")
 OPTION(INTERVAL, "interval", 0, DURATION, "TIME", "between two looks")
+OPTION(FROM, "from", 0, COUNT, "BLOCK", "first block")
+OPTION(TO, "to", 0, COUNT, "BLOCK", "last block")
+OPTION(QUEUE, "queue", 0, TEXT, "NAME", "only what is about this queue")
+OPTION(BODIES, "bodies", 0, FLAG, NULL, "with the bodies")
+OPTION(CELL, "cell", 0, COUNT, "N", "the broker's own --cell, which is part of ids (0)")
