@@ -184,6 +184,10 @@ static enum config_result read_flags(struct config *c, int argc, char *const arg
             return CONFIG_HELP;
         if (strcmp(word, "--version") == 0)
             return CONFIG_VERSION;
+        if (strcmp(word, "--salvage") == 0) {
+            c->salvage = true;
+            continue;
+        }
         size_t size = strcspn(word, "=");
         const struct option *o = find_flag(word, size);
         if (!o) {
@@ -376,6 +380,8 @@ void config_help(FILE *out)
         else
             help_option(out, &options[i]);
     fputs("  --help, --version\n"
+          "  --salvage                    do not serve: make a data directory that a start refuses as corrupt start again,\n"
+          "                               with all that can be saved, and say what was given up (see the README)\n"
           "\n"
           "Each option can stand in the configuration file (queues_max = 1000) and in the environment\n"
           "(LEAT_QUEUES_MAX=1000) too; the command line wins over the environment, and that over the file.\n"

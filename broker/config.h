@@ -26,6 +26,7 @@ enum {
 #define CONFIG_FIELD_SIZE(field) uint64_t field;
 #define CONFIG_FIELD_TIME(field) uint64_t field;
 struct config {
+    bool salvage; /* --salvage: mend the data directory and end */
 #include "config_table.h"
 };
 #undef GROUP

@@ -75,6 +75,8 @@ int main(int argc, char *argv[])
     case CONFIG_READ:
         break;
     }
+    if (config.salvage)
+        return (int)start_salvage(&config); /* a signal ends it, and it can be begun again */
     signals_block(); /* before any thread exists; until here they end us */
     return (int)run(&config);
 }

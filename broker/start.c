@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "budget.h"
 #include "clock.h"
@@ -18,6 +19,7 @@
 #include "eal.h"
 #include "entropy.h"
 #include "lockfile.h"
+#include "salvage.h"
 #include "tcp_uring.h"
 
 enum {
@@ -296,6 +298,38 @@ enum exits start_broker(struct broker *b, const struct config *c)
         take_core(b);
     if (code == EXITS_OK)
         code = open_http(b);
+    return code;
+}
+
+enum exits start_salvage(const struct config *c)
+{
+    char error[SOURCE_ERROR];
+    struct broker b = {.config = c, .lock = -1};
+    struct shard_config s;
+    struct stat there;
+    raise_descriptors();
+    shard_options(&s, c);
+    if (stat(c->data, &there) != 0) {
+        start_complain("%s: %s", c->data, strerror(errno));
+        return EXITS_CONFIG;
+    }
+    enum exits code = check_memory(c, &s);
+    if (code == EXITS_OK)
+        code = open_data(&b);
+    if (code == EXITS_OK) {
+        struct salvage_options o = {.path = c->data,
+                                    .out = stdout,
+                                    .engine = s.engine,
+                                    .sessions = s.sessions,
+                                    .block_bytes_max = s.journal.block_bytes_max,
+                                    .cell = s.cell};
+        enum leat_status status = salvage_run(b.disk, &o, error);
+        if (status == LEAT_EMPTY)
+            code = refuse(EXITS_CONFIG, error);
+        else if (status != LEAT_OK)
+            code = refuse(exits_of(status), error);
+    }
+    start_undo(&b);
     return code;
 }
 

@@ -36,6 +36,8 @@ struct broker {
 };
 
 enum exits start_broker(struct broker *b, const struct config *c);
+/* start_salvage: only the lock and the disk, for a directory that a start refuses. */
+enum exits start_salvage(const struct config *c);
 void start_undo(struct broker *b);
 
 /* start_complain: "leatd: SENTENCE" on stderr. */

@@ -78,6 +78,8 @@ struct disk_facts disk_facts(const struct disk *d);
 int disk_open(struct disk *d, const char *name);
 int disk_create(struct disk *d, const char *name, uint64_t size);
 int disk_remove(struct disk *d, const char *name);
+/* disk_rename: in place of a file of that name, if there is one; survives a power cut when it returns. */
+int disk_rename(struct disk *d, const char *from, const char *to);
 int disk_sync_directory(struct disk *d);
 int64_t disk_size(struct disk *d, uint32_t file);
 void disk_close(struct disk *d, uint32_t file);

@@ -76,7 +76,7 @@ static enum leat_status dump_all(struct dump *d, char error[SOURCE_ERROR])
 {
     struct engine_capacity capacity;
     uint32_t sessions;
-    enum leat_status status = point_read(&d->point, &d->source, error);
+    enum leat_status status = point_load(&d->point, &d->source, error);
     if (status == LEAT_CORRUPT)
         fprintf(d->o->notes, "# the checkpoint cannot be read: %s\n", error);
     else if (status != LEAT_OK)

@@ -222,7 +222,7 @@ static enum leat_status explain_read(struct explain *x, char error[SOURCE_ERROR]
 {
     struct engine_capacity capacity;
     uint32_t sessions;
-    enum leat_status status = point_read(&x->point, &x->source, error);
+    enum leat_status status = point_load(&x->point, &x->source, error);
     if (status == LEAT_OK)
         status = point_capacity(&x->source, &capacity, &sessions, error);
     if (status == LEAT_OK && follow_open(&x->follow, &capacity) != LEAT_OK)

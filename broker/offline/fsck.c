@@ -62,7 +62,7 @@ static void fsck_manifest(struct fsck *f)
 static enum leat_status fsck_checkpoint(struct fsck *f, char error[SOURCE_ERROR])
 {
     char name[DISK_NAME_MAX], sentence[SOURCE_ERROR] = "";
-    enum leat_status status = point_read(&f->point, &f->source, sentence);
+    enum leat_status status = point_load(&f->point, &f->source, sentence);
     snprintf(name, sizeof name, "checkpoint-%u", f->source.m.checkpoint_area);
     if (status == LEAT_CORRUPT || status == LEAT_TOO_NEW || status == LEAT_BAD_VALUE) {
         report_found(&f->report, REPORT_CORRUPT, name, f->point.bad_from, f->point.bad_end,

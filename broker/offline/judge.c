@@ -95,6 +95,15 @@ static void judge_hole(struct judging *x, uint32_t segment, uint64_t end, uint64
                                        .last = last});
 }
 
+/* Only what is in the log can prove anything. */
+static void judge_take(struct judging *x, const struct scan_run *r)
+{
+    x->number = r->first + r->count;
+    x->previous = r->hash;
+    x->offset = r->end;
+    x->j->known = max64(x->j->known, r->durable);
+}
+
 /* One run where block x->number is due: what is between, and whether it follows. */
 static void judge_run(struct judging *x, const struct scan_run *r)
 {
@@ -113,9 +122,7 @@ static void judge_run(struct judging *x, const struct scan_run *r)
         gap.last = r->first;
         judge_add(x->j, gap);
     }
-    x->number = r->first + r->count;
-    x->previous = r->hash;
-    x->offset = r->end;
+    judge_take(x, r);
 }
 
 /* The runs of segment `i` from here on, of blocks below `end` (0: all). */
@@ -201,9 +208,7 @@ static void judge_tail(struct judging *x, uint32_t *segment)
         }
         if (!judge_follows(x, r))
             return;
-        x->number = r->first + r->count;
-        x->previous = r->hash;
-        x->offset = r->end;
+        judge_take(x, r);
     }
 }
 
@@ -276,11 +281,8 @@ void judge_log(struct judge *j, const struct scan *s, const struct point *p)
         j->epoch = s->runs[i].epoch > j->epoch ? s->runs[i].epoch : j->epoch;
     if (s->source->m.checkpoint_block > 0)
         x.number = x.previous = 0;
-    for (uint32_t i = 0; i < listed; i++) {
+    for (uint32_t i = 0; i < listed; i++)
         judge_listed(&x, i, listed);
-        for (uint32_t k = 0; k < s->segments[i].runs; k++)
-            j->known = max64(j->known, s->runs[s->segments[i].runs_from + k].durable);
-    }
     struct point_segment left;
     if (p->loaded && p->block > 0 && (listed == 0 || point_index_next(p, &x.index_at, &left)))
         judge_add(j, (struct judge_gap){.what = JUDGE_LIST});

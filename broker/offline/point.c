@@ -19,8 +19,8 @@ enum leat_status point_capacity(const struct source *s, struct engine_capacity *
                                 char error[SOURCE_ERROR])
 {
     const uint8_t *blob = s->m.blob;
-    *capacity = (struct engine_capacity){.queues = 16, .slots = 64, .ready_chunks = 64};
-    *sessions = 16;
+    *capacity = (struct engine_capacity){.queues = 1 << 20, .slots = 1 << 24, .ready_chunks = 1 << 22};
+    *sessions = 65535;
     if (s->manifest != LEAT_OK || s->m.blob_size == 0)
         return LEAT_OK;
     if (s->m.blob_size < POINT_BLOB || le32_get(blob) != 1)
@@ -146,14 +146,22 @@ static enum leat_status point_chunks(struct point *p, struct source *s, const st
     return status;
 }
 
-enum leat_status point_read(struct point *p, struct source *s, char error[SOURCE_ERROR])
+enum leat_status point_load(struct point *p, struct source *s, char error[SOURCE_ERROR])
 {
     struct engine_capacity capacity;
     uint32_t sessions;
     *p = (struct point){0};
     enum leat_status status = point_capacity(s, &capacity, &sessions, error);
-    if (status == LEAT_OK && (engine_open(&p->engine, &capacity, INSTANT_ZERO) != LEAT_OK ||
-                              session_open_table(&p->sessions, sessions) != LEAT_OK))
+    return status == LEAT_OK ? point_read(p, s, &capacity, sessions, error) : status;
+}
+
+enum leat_status point_read(struct point *p, struct source *s, const struct engine_capacity *capacity,
+                            uint32_t sessions, char error[SOURCE_ERROR])
+{
+    *p = (struct point){0};
+    enum leat_status status = LEAT_OK;
+    if (engine_open(&p->engine, capacity, INSTANT_ZERO) != LEAT_OK ||
+        session_open_table(&p->sessions, sessions) != LEAT_OK)
         status = source_say(LEAT_NO_MEMORY, error, "no memory for the capacities that the manifest names");
     if (status != LEAT_OK || s->manifest != LEAT_OK)
         return status;

@@ -29,9 +29,12 @@ struct point {
 enum leat_status point_capacity(const struct source *s, struct engine_capacity *capacity, uint32_t *sessions,
                                 char error[SOURCE_ERROR]);
 
-/* point_read: the checkpoint that the manifest names. LEAT_CORRUPT with a sentence; p->bad_* when bytes are to blame.
- * point_close: always, after point_read. */
-enum leat_status point_read(struct point *p, struct source *s, char error[SOURCE_ERROR]);
+/* point_read: the checkpoint that the manifest names, into an engine of this capacity. LEAT_CORRUPT with a sentence;
+ * p->bad_* when bytes are to blame; LEAT_BAD_VALUE when the capacity is too small. point_load: with the capacities that
+ * the manifest names. point_close: always, after either. */
+enum leat_status point_read(struct point *p, struct source *s, const struct engine_capacity *capacity,
+                            uint32_t sessions, char error[SOURCE_ERROR]);
+enum leat_status point_load(struct point *p, struct source *s, char error[SOURCE_ERROR]);
 void point_close(struct point *p);
 
 /* One segment of the index; `at` starts at 0; false at the end. */

@@ -227,6 +227,12 @@ int disk_remove(struct disk *d, const char *name)
     return -EROFS;
 }
 
+int disk_rename(struct disk *d, const char *from, const char *to)
+{
+    (void)d, (void)from, (void)to;
+    return -EROFS;
+}
+
 int disk_sync_directory(struct disk *d)
 {
     (void)d;

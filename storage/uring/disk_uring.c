@@ -255,6 +255,13 @@ int disk_remove(struct disk *d, const char *name)
     return unlinkat(d->directory, name, 0) == 0 ? 0 : -errno;
 }
 
+int disk_rename(struct disk *d, const char *from, const char *to)
+{
+    if (renameat(d->directory, from, d->directory, to) != 0)
+        return -errno;
+    return disk_sync_directory(d);
+}
+
 int disk_sync_directory(struct disk *d)
 {
     return fsync(d->directory) == 0 ? 0 : -errno;

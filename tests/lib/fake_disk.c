@@ -456,6 +456,21 @@ int disk_remove(struct disk *d, const char *name)
     return 0;
 }
 
+int disk_rename(struct disk *d, const char *from, const char *to)
+{
+    must(strlen(to) < DISK_NAME_MAX);
+    if (!alive(d))
+        return -EIO;
+    struct file *f = fake_disk_find(d, from);
+    if (!f)
+        return -ENOENT;
+    struct file *old = fake_disk_find(d, to);
+    if (old)
+        old->there = false;
+    snprintf(f->name, sizeof f->name, "%s", to);
+    return disk_sync_directory(d);
+}
+
 static bool file_is_open(const struct disk *d, uint32_t file)
 {
     for (uint32_t i = 0; i < HANDLES; i++)
