@@ -44,4 +44,5 @@ OPTION(SIZE, disk_max, "SIZE", "0", "0", "64T", "the log on disk; 0: 16G or half
 OPTION(SIZE, segment_size, "SIZE", "64M", "1M", "256M", "one file of the log")
 OPTION(SIZE, block_max, "SIZE", "4M", "136K", "4M", "one write to the log")
 OPTION(COUNT, depth, "N", "4", "1", "8", "writes to the log under way")
+OPTION(SIZE, history_bytes, "SIZE", "0", "0", "64T", "log that nobody needs any more, kept within disk_max for leat explain")
 OPTION(SIZE, checkpoint_every, "SIZE", "0", "0", "1T", "log behind a checkpoint before the next one; 0: segment_size")

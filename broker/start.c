@@ -81,6 +81,7 @@ static void shard_options(struct shard_config *s, const struct config *c)
     s->journal.depth = (uint32_t)c->depth;
     s->journal.hot_bytes = c->hot_max / DISK_BLOCK * DISK_BLOCK;
     s->journal.disk_max = c->disk_max;
+    s->journal.history_bytes = c->history_bytes;
     s->journal.entropy = entropy_u64();
 }
 

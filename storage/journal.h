@@ -33,6 +33,7 @@ struct journal_config {
     uint64_t hot_bytes;       /* blocks kept in memory, at least (depth + 2) blocks of the largest size */
     uint64_t disk_max;        /* segments are not added beyond this many bytes */
     uint32_t ack_reserve;     /* bytes of each block that only JOURNAL_ACK may use: 64 KiB */
+    uint64_t history_bytes;   /* dead segments that are kept for those who read the log, while space is not short */
     uint64_t cluster;         /* written into every block; 0 on creation: taken from `entropy` */
     uint64_t entropy;         /* fresh random bits of the caller, for a new directory and a copy that is opened first */
     uint32_t clean_above;     /* old segments beyond twice what lives in them, before they are cleaned; 4 */

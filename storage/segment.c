@@ -7,6 +7,9 @@
  * A spare is listed in the manifest with its next incarnation before the log may enter it, so entering needs no wait. A
  * recycled segment keeps its old bytes: incarnation and hash chain tell them from new ones.
  *
+ * Of the dead, the newest history_bytes stay in the log for those who read it (leat explain); they go with the next
+ * checkpoint when space is short.
+ *
  * Which segments can go is decided when a checkpoint begins (those without a live body, wholly before its position) and
  * done when it is published: a body that an ack freed later may still be named by that image, and the ack itself may be
  * lost in a crash. What the cleaner has replaced goes at once (clean.c says why that is safe); a read that is under way
@@ -193,14 +196,21 @@ static bool segment_is_cleaned(const struct journal *j, const struct segment *s)
     return j->clean.state != CLEAN_IDLE && s->first >= j->clean.first && segment_last(s) <= j->clean.last;
 }
 
+/* The newest of the dead stay, as history, while there is space for them. */
 void segment_mark_dead(struct journal *j, uint32_t before)
 {
+    uint64_t history = journal_short(j) ? 0 : j->config.history_bytes / j->segments.bytes;
     j->segments.emptied = 0;
     j->backup.let_go = false;
-    for (uint32_t i = 0; i < j->segments.log_count; i++) {
+    for (uint32_t i = j->segments.log_count; i-- > 0;) {
         struct segment *s = segment_at(j, i);
         s->dead = i < before && s->pins == 0 && !s->held && !segment_is_cleaned(j, s);
         j->backup.in_the_way |= i < before && s->pins == 0 && s->held;
+        if (s->dead && !s->keep && history > 0) {
+            mark(segment_kept_as_history);
+            s->dead = false;
+            history--;
+        }
     }
 }
 

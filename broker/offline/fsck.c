@@ -222,22 +222,9 @@ static void fsck_judge(struct fsck *f)
 
 /* -- other files -- */
 
-static bool fsck_empty(struct fsck *f, const char *name)
-{
-    char error[SOURCE_ERROR];
-    uint64_t available = 0;
-    bool empty = true;
-    if (source_file(&f->source, name, error) == LEAT_OK && f->source.size > 0) {
-        const uint8_t *p = source_at(&f->source, 0, DISK_BLOCK, &available);
-        empty = p[0] == 0 && memcmp(p, p + 1, DISK_BLOCK - 1) == 0;
-    }
-    source_leave(&f->source);
-    return empty;
-}
-
 static void fsck_unlisted(struct fsck *f, const char *name)
 {
-    if (fsck_empty(f, name))
+    if (source_blank(&f->source, name))
         report_found(&f->report, REPORT_NOTE, name, 0, 0, "empty",
                      "an empty segment that the manifest does not list: made ahead, or given back; a start removes it");
     else
@@ -357,7 +344,7 @@ static bool fsck_unborn(struct fsck *f)
         (s->copies[0] == SOURCE_DAMAGED && s->copies[1] == SOURCE_DAMAGED))
         return false;
     for (unsigned i = 0; disk_list(s->disk, i, name); i++)
-        if (source_segment_number(name) > 0 && !fsck_empty(f, name))
+        if (source_segment_number(name) > 0 && !source_blank(&f->source, name))
             return false;
     return true;
 }

@@ -85,8 +85,8 @@ static bool salvage_extra_files(struct salvage *s)
         bool listed = number == 0;
         for (uint32_t k = 0; k < s->scan.segments_count && !listed; k++)
             listed = s->scan.segments[k].number == number;
-        if (!listed)
-            return true;
+        if (!listed && !source_blank(&s->source, name))
+            return true; /* an empty one was made ahead: a start removes it */
     }
     return false;
 }

@@ -305,19 +305,12 @@ static bool write_listed(const struct salvage *s, uint32_t number)
 }
 
 /* A spare of the old list, or an empty file: it holds nothing of this log. */
-static bool write_worthless(struct salvage *s, const char *name, uint32_t number, char error[SOURCE_ERROR])
+static bool write_worthless(struct salvage *s, const char *name, uint32_t number)
 {
     for (uint32_t i = 0; i < s->scan.segments_count; i++)
         if (s->scan.segments[i].number == number && !s->manifest_made)
             return s->scan.segments[i].runs == 0 && s->scan.segments[i].listed_first == 0;
-    uint64_t available;
-    bool empty = true;
-    if (source_file(&s->source, name, error) == LEAT_OK && s->source.size > 0) {
-        const uint8_t *p = source_at(&s->source, 0, DISK_BLOCK, &available);
-        empty = p[0] == 0 && memcmp(p, p + 1, DISK_BLOCK - 1) == 0;
-    }
-    source_leave(&s->source);
-    return empty;
+    return source_blank(&s->source, name);
 }
 
 /* Zeros from `from` on: nothing of it can be taken for a part of the log again. */
@@ -377,7 +370,7 @@ enum leat_status salvage_write_tidy(struct salvage *s, char error[SOURCE_ERROR])
         if (source_segment_number(name) > 0 && !write_listed(s, source_segment_number(name)))
             memcpy(names[count++], name, DISK_NAME_MAX);
     for (uint32_t i = 0; i < count && rc == 0; i++) {
-        bool worthless = write_worthless(s, names[i], source_segment_number(names[i]), error);
+        bool worthless = write_worthless(s, names[i], source_segment_number(names[i]));
         rc = worthless ? disk_remove(s->disk, names[i]) : write_aside(s, names[i]);
     }
     free(names);

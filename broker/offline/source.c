@@ -123,6 +123,19 @@ const uint8_t *source_at(struct source *s, uint64_t offset, uint64_t need, uint6
     return s->window + (offset - s->at);
 }
 
+bool source_blank(struct source *s, const char *name)
+{
+    char error[SOURCE_ERROR];
+    uint64_t available;
+    bool blank = true;
+    if (source_file(s, name, error) == LEAT_OK && s->size > 0) {
+        const uint8_t *p = source_at(s, 0, DISK_BLOCK, &available);
+        blank = p[0] == 0 && memcmp(p, p + 1, DISK_BLOCK - 1) == 0;
+    }
+    source_leave(s);
+    return blank;
+}
+
 /* -- names -- */
 
 void source_segment_name(char name[DISK_NAME_MAX], uint32_t number)

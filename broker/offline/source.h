@@ -50,6 +50,9 @@ void source_leave(struct source *s);
  * *available says how many. Good until the next call. */
 const uint8_t *source_at(struct source *s, uint64_t offset, uint64_t need, uint64_t *available);
 
+/* source_blank: the file's first page is zero, or there is none: no block was ever written into it in this life. */
+bool source_blank(struct source *s, const char *name);
+
 /* source_read: bytes of the file that `file` of the disk names; what cannot be read is filled with SOURCE_UNREADABLE.
  * Returns the offset of the first such page, or UINT64_MAX. */
 enum { SOURCE_UNREADABLE = 0xee };

@@ -290,10 +290,10 @@ static bool strike_block(char name[DISK_NAME_MAX], uint64_t *offset, bool behind
         const struct scan_run *r = &scan.runs[prng_below(&prng, scan.runs_count)];
         *offset = r->from + prng_below(&prng, (r->end - r->from) / 4096) * 4096 + prng_below(&prng, 200);
         uint8_t byte;
-        /* the last block may be unproven */
-        if (*offset + 4096 * 40 > r->end && r->first + r->count >= judge.next)
-            continue;
-        if (behind && r->first + r->count <= point.block + 2)
+        if (*offset + 2 * 4096 > r->end && r->first + r->count >= judge.next)
+            continue; /* nothing proves the last block */
+        if (behind &&
+            (r->first + r->count <= point.block + 1 || (r->first <= point.block + 1 && *offset < point.position_tail)))
             continue;
         source_segment_name(name, scan.segments[r->segment].number);
         assert_true(fake_disk_peek(stage->disk, name, *offset, &byte, 1));
@@ -427,7 +427,7 @@ TEST(offline, a_salvage_that_is_cut_short_is_done_again)
         char name[DISK_NAME_MAX];
         uint64_t offset;
         unsigned again = 0, lost = 0;
-        work(3, false);
+        work(4, false);
         prng = prng_seed(9, 5);
         assert_true(strike_block(name, &offset, true));
         remember_whole(whole);
