@@ -96,8 +96,9 @@ static void judge_hole(struct judging *x, uint32_t segment, uint64_t end, uint64
 }
 
 /* Only what is in the log can prove anything. */
-static void judge_take(struct judging *x, const struct scan_run *r)
+static void judge_take(struct judging *x, struct scan_run *r)
 {
+    r->taken = true;
     x->number = r->first + r->count;
     x->previous = r->hash;
     x->offset = r->end;
@@ -105,7 +106,7 @@ static void judge_take(struct judging *x, const struct scan_run *r)
 }
 
 /* One run where block x->number is due: what is between, and whether it follows. */
-static void judge_run(struct judging *x, const struct scan_run *r)
+static void judge_run(struct judging *x, struct scan_run *r)
 {
     struct judge_gap gap = {.segment = r->segment, .from = r->from, .end = r->end, .first = r->first};
     if (r->first < x->number) {
@@ -130,7 +131,7 @@ static void judge_part(struct judging *x, uint32_t i, uint64_t end)
 {
     const struct scan_segment *g = &x->s->segments[i];
     for (uint32_t k = 0; k < g->runs; k++) {
-        const struct scan_run *r = &x->s->runs[g->runs_from + k];
+        struct scan_run *r = &x->s->runs[g->runs_from + k];
         if (r->end > x->offset && (end == 0 || r->first < end))
             judge_run(x, r);
     }
@@ -182,7 +183,7 @@ static void judge_listed(struct judging *x, uint32_t i, uint32_t listed)
 
 /* -- the tail -- */
 
-static const struct scan_run *judge_run_at(const struct scan *s, uint32_t i, uint64_t offset)
+static struct scan_run *judge_run_at(const struct scan *s, uint32_t i, uint64_t offset)
 {
     const struct scan_segment *g = &s->segments[i];
     for (uint32_t k = 0; k < g->runs; k++)
@@ -200,7 +201,7 @@ static bool judge_follows(const struct judging *x, const struct scan_run *r)
 static void judge_tail(struct judging *x, uint32_t *segment)
 {
     while (*segment < x->s->segments_count) {
-        const struct scan_run *r = judge_run_at(x->s, *segment, x->offset);
+        struct scan_run *r = judge_run_at(x->s, *segment, x->offset);
         uint32_t next = *segment + 1;
         if (!judge_follows(x, r) && next < x->s->segments_count && x->s->segments[next].listed_first == 0) {
             r = judge_run_at(x->s, next, 0);
@@ -220,7 +221,7 @@ static uint64_t judge_behind(struct judging *x, uint32_t segment, bool tell, uin
         const struct scan_segment *g = &x->s->segments[i];
         x->offset = i == segment ? end : 0;
         for (uint32_t k = 0; k < g->runs; k++) {
-            const struct scan_run *r = &x->s->runs[g->runs_from + k];
+            struct scan_run *r = &x->s->runs[g->runs_from + k];
             if (r->first + r->count <= missing || (i == segment && r->from < end))
                 continue;
             *highest = max64(*highest, r->first + r->count - 1);
@@ -272,6 +273,8 @@ void judge_log(struct judge *j, const struct scan *s, const struct point *p)
     struct judging x = {.j = j, .s = s, .p = p, .number = 1, .previous = s->source->m.tail_hash};
     uint32_t listed = 0;
     *j = (struct judge){.known = s->source->m.checkpoint_block};
+    for (uint32_t i = 0; i < s->runs_count; i++)
+        s->runs[i].taken = false;
     for (uint32_t i = 0; i < s->segments_count; i++) {
         judge_file(j, s, i);
         listed = s->segments[i].listed_first > 0 ? i + 1 : listed;

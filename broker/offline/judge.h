@@ -46,7 +46,8 @@ struct judge {
     bool more; /* than fit */
 };
 
-/* judge_log: after every segment was scanned. `p` may be one that could not be loaded. judge_close frees the list. */
+/* judge_log: after every segment was scanned; marks the runs that are part of the log. `p` may be one that could not be
+ * loaded. judge_close frees the list. */
 void judge_log(struct judge *j, const struct scan *s, const struct point *p);
 void judge_close(struct judge *j);
 

@@ -268,7 +268,7 @@ enum leat_status salvage_gather_behind(struct salvage *s, char error[SOURCE_ERRO
     for (uint32_t i = 0; i < s->scan.runs_count && status == LEAT_OK && s->judge.rotten; i++) {
         const struct scan_run *r = &s->scan.runs[i];
         bool behind = r->segment > s->judge.segment || (r->segment == s->judge.segment && r->from >= s->judge.offset);
-        if (behind && r->first >= s->judge.next)
+        if (behind && r->taken && r->first >= s->judge.next)
             status = scan_again(&s->scan, r->segment, r->from, r->end, gather_block, s, error);
     }
     gather_settle(s);
@@ -303,15 +303,17 @@ enum leat_status salvage_gather_lost(struct salvage *s, char error[SOURCE_ERROR]
 {
     struct engine_walk walk = {0};
     struct lsn lsn;
+    uint64_t count = 0;
     const struct scan_run **runs = calloc(s->scan.runs_count + 1ull, sizeof *runs);
     s->no_memory |= !runs;
     for (uint32_t i = 0; i < s->scan.runs_count && runs; i++)
-        runs[i] = &s->scan.runs[i];
+        if (s->scan.runs[i].taken)
+            runs[count++] = &s->scan.runs[i];
     if (runs)
-        qsort(runs, s->scan.runs_count, sizeof *runs, gather_run_order);
+        qsort(runs, count, sizeof *runs, gather_run_order);
     while (!s->no_memory && engine_walk(s->engine, &walk, &lsn)) {
         s->count.prefix_messages++;
-        if (!gather_whole(runs, s->scan.runs_count, lsn_block(lsn)))
+        if (!gather_whole(runs, count, lsn_block(lsn)))
             salvage_gather_add(s, &s->lost, lsn);
     }
     free(runs);

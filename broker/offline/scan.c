@@ -91,7 +91,6 @@ static void scan_note(struct scan *s, uint32_t i, const struct scan_block *b)
     last->end = b->offset + b->size;
     last->hash = record_hash(b->bytes);
     last->epoch = b->r.epoch;
-    last->largest = b->size > last->largest ? b->size : last->largest;
     last->durable = b->r.durable > last->durable ? b->r.durable : last->durable;
     s->blocks++;
     s->blocks_bytes += b->size;

@@ -24,7 +24,7 @@ struct scan_run {
     uint64_t hash;      /* of the last one */
     uint64_t durable;   /* highest that one of them knows */
     uint32_t epoch;     /* of the last one */
-    uint32_t largest;   /* bytes */
+    bool taken;         /* judge.h: it stands where the log has it */
 };
 
 struct scan_segment {
