@@ -380,7 +380,8 @@ void config_help(FILE *out)
         else
             help_option(out, &options[i]);
     fputs("  --help, --version\n"
-          "  --salvage                    do not serve: make a data directory that a start refuses as corrupt start again,\n"
+          "  --salvage                    do not serve: make a data directory that a start refuses as corrupt start "
+          "again,\n"
           "                               with all that can be saved, and say what was given up (see the README)\n"
           "\n"
           "Each option can stand in the configuration file (queues_max = 1000) and in the environment\n"

@@ -1,0 +1,211 @@
+/* test_offline_salvage.c - after a salvage every message that is whole and was not acknowledged is there, and none that
+ * was acknowledged where the log can show it; also when the salvage itself was cut short. */
+#include "offline_stage.h"
+
+TEST(offline, a_directory_of_any_history_is_sound_and_needs_no_salvage)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        work(seed, seed % 2);
+        if (check(false) != LEAT_OK)
+            fail_msg("seed %llu: %s", (unsigned long long)seed, said);
+        assert_int_equal(mend(), LEAT_EMPTY);
+        drain();
+        expect_all_that_lives();
+        work_end();
+    }
+}
+
+/* After a salvage: what is whole and was not acknowledged has come, once; what has come twice or again had a reason. */
+static void expect_salvaged(bool rotten, unsigned *again, unsigned *lost, const bool *whole)
+{
+    for (unsigned n = 0; n < messages; n++) {
+        if (!memory[n].acked && memory[n].came == 0) {
+            assert_false(whole[n]);
+            (*lost)++;
+        }
+        if (memory[n].acked && memory[n].came > 0) {
+            assert_true(rotten);
+            (*again)++;
+        }
+        assert_true(memory[n].came <= 1);
+    }
+}
+
+static void remember_whole(bool *whole)
+{
+    look();
+    for (unsigned n = 0; n < messages; n++)
+        whole[n] = block_is_whole(lsn_block(memory[n].lsn));
+    look_away();
+}
+
+TEST(offline, a_salvage_brings_back_every_message_that_is_whole)
+{
+    unsigned salvaged = 0, again = 0, lost = 0, acked = 0;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        static bool whole[MESSAGES];
+        char name[DISK_NAME_MAX];
+        uint64_t offset;
+        work(seed % 5 + 1, false);
+        prng = prng_seed(seed, 4);
+        strike_block(name, &offset, seed % 2);
+        remember_whole(whole);
+        bool rotten = refused();
+        enum leat_status status = mend();
+        assert_true(status == LEAT_OK || (status == LEAT_EMPTY && !rotten));
+        salvaged += status == LEAT_OK;
+        assert_false(refused());
+        drain();
+        expect_salvaged(rotten, &again, &lost, whole);
+        for (unsigned n = 0; n < messages; n++)
+            acked += memory[n].acked;
+        assert_int_equal(mend(), LEAT_EMPTY);
+        work_end();
+    }
+    assert_true(salvaged >= 10);
+    assert_true(lost > 0);
+    assert_true(again * 20 < acked); /* few acks are forgotten: those in the hole, and of leases in it */
+}
+
+TEST(offline, a_whole_block_in_the_wrong_place_hides_no_other)
+{
+    static bool whole[MESSAGES];
+    static uint8_t page[4096];
+    unsigned again = 0, lost = 0;
+    char name[DISK_NAME_MAX];
+    work(4, false);
+    look();
+    uint64_t end = judge.offset;
+    source_segment_name(name, scan.segments[judge.segment].number);
+    look_away();
+    assert_true(fake_disk_peek(stage->disk, name, 0, page, sizeof page));
+    assert_true(fake_disk_poke(stage->disk, name, end - 3 * 4096, page, sizeof page));
+    assert_int_equal(check(false), LEAT_CORRUPT);
+    assert_true(refused());
+    assert_int_equal(mend(), LEAT_OK);
+    remember_whole(whole);
+    drain();
+    expect_salvaged(true, &again, &lost, whole);
+    assert_true(lost <= 3);
+    work_end();
+}
+
+/* Cuts are tried from the first write on: reading comes first and takes most events. */
+TEST(offline, a_salvage_that_is_cut_short_is_done_again)
+{
+    uint64_t events = 1, first = 1;
+    for (uint64_t cut = UINT64_MAX; cut == UINT64_MAX || cut <= events; cut = cut == UINT64_MAX ? first : cut + 1) {
+        static bool whole[MESSAGES];
+        char name[DISK_NAME_MAX];
+        uint64_t offset;
+        unsigned again = 0, lost = 0;
+        work(4, false);
+        prng = prng_seed(9, 5);
+        assert_true(strike_block(name, &offset, true));
+        remember_whole(whole);
+        assert_true(refused());
+        uint64_t before = fake_disk_events(stage->disk);
+        if (cut != UINT64_MAX)
+            fake_disk_die(stage->disk, cut);
+        mend();
+        if (cut == UINT64_MAX) {
+            events = fake_disk_events(stage->disk) - before;
+            first = events > 70 ? events - 70 : 1;
+        }
+        fake_disk_crash(stage->disk);
+        enum leat_status second = mend();
+        assert_true(second == LEAT_OK || second == LEAT_EMPTY);
+        assert_int_equal(mend(), LEAT_EMPTY);
+        if (check(false) != LEAT_OK)
+            fail_msg("cut %llu: %s", (unsigned long long)cut, said);
+        drain();
+        expect_salvaged(true, &again, &lost, whole);
+        work_end();
+    }
+    assert_true(mark_count("salvage_again") > 10);
+}
+
+TEST(offline, a_lost_manifest_costs_receipts_and_no_message)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        work(seed, seed % 2);
+        poke_byte("manifest", 100);
+        poke_byte("manifest", 65536 + 100);
+        assert_int_equal(check(false), LEAT_CORRUPT);
+        assert_non_null(strstr(said, "neither copy is whole"));
+        assert_true(refused());
+        assert_int_equal(mend(), LEAT_OK);
+        assert_non_null(strstr(said, "the key of receipts is lost"));
+        assert_int_equal(check(false), LEAT_OK);
+        drain();
+        expect_all_that_lives();
+        work_end();
+    }
+}
+
+TEST(offline, a_lost_checkpoint_costs_nothing_while_the_one_before_still_serves)
+{
+    unsigned other = 0;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        char name[DISK_NAME_MAX];
+        work(seed, false);
+        look();
+        snprintf(name, sizeof name, "checkpoint-%u", source.m.checkpoint_area);
+        look_away();
+        poke_byte(name, 5000);
+        assert_int_equal(check(false), LEAT_CORRUPT);
+        assert_non_null(strstr(said, name));
+        assert_true(refused());
+        uint64_t before = mark_count("salvage_other_checkpoint");
+        assert_int_equal(mend(), LEAT_OK);
+        bool exact = mark_count("salvage_other_checkpoint") > before;
+        assert_int_equal(check(false), LEAT_OK);
+        drain();
+        for (unsigned n = 0; n < messages; n++) {
+            assert_true(memory[n].acked || memory[n].came == 1);
+            assert_true(!memory[n].acked || memory[n].came == 0 || !exact);
+        }
+        other += exact;
+        work_end();
+    }
+    assert_true(other > 0);
+}
+
+TEST(offline, a_lost_segment_is_told_and_costs_what_stood_in_it)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        static bool whole[MESSAGES];
+        unsigned again = 0, lost = 0;
+        char name[DISK_NAME_MAX];
+        work(seed, false);
+        look();
+        source_segment_name(name, scan.segments[seed % scan.segments_count].number);
+        look_away();
+        assert_true(fake_disk_lose(stage->disk, name));
+        assert_int_equal(check(false), LEAT_CORRUPT);
+        assert_non_null(strstr(said, name));
+        remember_whole(whole);
+        assert_true(refused());
+        assert_int_equal(mend(), LEAT_OK);
+        assert_int_equal(mend(), LEAT_EMPTY);
+        assert_false(refused());
+        drain();
+        expect_salvaged(true, &again, &lost, whole);
+        work_end();
+    }
+}
+
+TEST(offline, a_segment_of_nobody_is_put_aside)
+{
+    work(2, true);
+    assert_true(fake_disk_copy(stage->disk, "log-00000001", "log-00000099"));
+    assert_int_equal(check(false), LEAT_CORRUPT);
+    assert_non_null(strstr(said, "log-00000099: it holds blocks, but the manifest does not list it"));
+    assert_true(refused());
+    assert_int_equal(mend(), LEAT_OK);
+    assert_int_equal(check(false), LEAT_OK);
+    assert_non_null(strstr(said, "-log-00000099: put aside"));
+    drain();
+    expect_all_that_lives();
+    work_end();
+}
