@@ -176,7 +176,7 @@ $(B)/tests/lib/%.o: override SAN := $(subst $(comma)fuzzer-no-link,,$(SAN))
 SCRIPT_OBJS := $(B)/tests/fuzz/script.o $(call objs,$(call srcs,client))
 $(B)/fuzz_client: $(SCRIPT_OBJS)
 $(B)/seeds: $(SCRIPT_OBJS) $(B)/tests/lib/fake_broker.o $(B)/tests/lib/fake_backup.o
-$(B)/fuzz_journal: $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o
+$(B)/fuzz_journal $(B)/fuzz_offline: $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o $(B)/tests/fuzz/directory.o
 $(filter $(B)/fuzz_%,$(FUZZ_BINS)): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_OBJS)
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -Wl,--wrap=crc32c,--wrap=hash_bytes -o $@ $(filter-out %.a,$^) $(filter %.a,$^) $(CORE_LIBS)
 $(B)/seeds: $(call objs,tests/fuzz/seeds.c tests/fuzz/seeds_words.c) $(FUZZ_OBJS)

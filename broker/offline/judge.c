@@ -168,10 +168,10 @@ static void judge_listed(struct judging *x, uint32_t i, uint32_t listed)
         judge_part(x, i, end);
         bool position = end == p->block + 1;
         judge_end(x, i, position ? p->position_tail : 0, end);
-        if (position && x->previous == 0)
-            x->previous = p->position_hash;
         if (!position)
             return;
+        x->previous = p->position_hash; /* from here a start reads, whatever stands before */
+        x->offset = p->position_tail;
     }
     if (next == 0)
         return; /* the tail begins in this one */

@@ -273,6 +273,7 @@ enum leat_status salvage_run(struct disk *d, const struct salvage_options *o, ch
     scan_close(&s->scan);
     follow_close(&s->follow);
     point_close(&s->point);
+    free(s->found);
     free(s->puts);
     free(s->queues);
     free(s->current);

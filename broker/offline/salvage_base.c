@@ -14,6 +14,7 @@
 #include "byteorder.h"
 #include "chunk.h"
 #include "crc32c.h"
+#include "fits.h"
 #include "hash.h"
 #include "mark.h"
 #include "must.h"
@@ -67,6 +68,10 @@ static void base_segments(struct salvage *s, char error[SOURCE_ERROR])
     source_leave(&s->source);
     qsort(m->segment, m->segments, sizeof m->segment[0], base_segment_order);
     m->tail_hash = hash_bytes(&m->cluster, sizeof m->cluster) | 1;
+    s->found = calloc(m->segments + 1u, sizeof *s->found);
+    s->found_count = s->found ? m->segments : 0;
+    if (s->found)
+        memcpy(s->found, m->segment, s->found_count * sizeof *s->found);
 }
 
 /* -- checkpoints by their own word -- */
@@ -124,26 +129,21 @@ static enum leat_status base_scan(struct salvage *s, char error[SOURCE_ERROR])
     return status;
 }
 
-/* A list made anew follows the index as far as that goes; only segments behind its position are believed by their own
- * word, since spares still hold blocks of an earlier life. */
+/* The segments are read again, with another base in mind. A list made anew follows the index as far as that goes; only
+ * segments behind its position are believed by their own word, since spares still hold blocks of an earlier life. */
 static enum leat_status base_list(struct salvage *s, char error[SOURCE_ERROR])
 {
     struct manifest *m = &s->source.m;
     struct point_segment segment;
     uint64_t at = 0;
-    uint32_t kept = 0, count = 0;
-    struct manifest_segment *later = calloc(m->segments + 1u, sizeof *later);
-    if (!later)
-        return source_say(LEAT_NO_MEMORY, error, "no memory for the list of segments");
-    for (uint32_t i = 0; i < m->segments; i++)
-        if (m->segment[i].first > s->point.block)
-            later[count++] = m->segment[i];
-    while (kept < MANIFEST_SEGMENTS_MAX && point_index_next(&s->point, &at, &segment))
-        m->segment[kept++] = (struct manifest_segment){segment.number, segment.incarnation, segment.first};
-    for (uint32_t i = 0; i < count && kept < MANIFEST_SEGMENTS_MAX; i++)
-        m->segment[kept++] = later[i];
-    m->segments = kept;
-    free(later);
+    if (s->manifest_made) {
+        m->segments = 0;
+        while (m->segments < MANIFEST_SEGMENTS_MAX && point_index_next(&s->point, &at, &segment))
+            m->segment[m->segments++] = (struct manifest_segment){segment.number, segment.incarnation, segment.first};
+        for (uint32_t i = 0; i < s->found_count && m->segments < MANIFEST_SEGMENTS_MAX; i++)
+            if (s->found[i].first > s->point.block)
+                m->segment[m->segments++] = s->found[i];
+    }
     scan_close(&s->scan);
     return base_scan(s, error);
 }
@@ -173,7 +173,7 @@ static bool base_other(struct salvage *s, char error[SOURCE_ERROR])
         position[area] = base_chunks(&s->source, area, m, error) ? m->checkpoint_block : 0;
     for (uint32_t i = 0; i < 2; i++) {
         uint32_t newer = position[1] > position[0], area = i == 0 ? newer : 1 - newer;
-        if (!base_load(s, area, error) || (s->manifest_made && base_list(s, error) != LEAT_OK))
+        if (!base_load(s, area, error) || base_list(s, error) != LEAT_OK)
             continue;
         base_judge(s);
         if (!base_matches(s))
@@ -194,6 +194,8 @@ static enum leat_status base_nothing(struct salvage *s, char error[SOURCE_ERROR]
     m->checkpoint_area = 0;
     m->tail_hash = hash_bytes(&m->cluster, sizeof m->cluster) | 1;
     enum leat_status status = point_read(&s->point, &s->source, &s->o->engine, s->o->sessions, error);
+    if (status == LEAT_OK)
+        status = base_list(s, error);
     if (status != LEAT_OK)
         return status;
     base_judge(s);
@@ -286,6 +288,12 @@ static void base_block(void *context, const struct scan_block *b)
             return;
         }
         f.place = RECORD_HEADER + at;
+        if (!fits_fact(s->engine, &s->point.sessions, &f)) {
+            r->status = source_say(LEAT_CORRUPT, r->error,
+                                   "fact %u of block %" PRIu64 " contradicts those before it: no disk does that", i,
+                                   b->r.number);
+            return;
+        }
         base_fact(s, &f);
         at += fact_size(&f);
     }

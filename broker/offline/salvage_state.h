@@ -57,12 +57,14 @@ struct salvage {
     struct scan scan;
     struct judge judge;
     struct follow follow;
-    struct engine *engine; /* the point's */
-    char base[96];         /* in words */
-    bool manifest_made;    /* anew */
-    uint32_t area_named;   /* the checkpoint's, as the manifest was found */
-    bool base_changed;     /* not the checkpoint that the manifest named */
-    bool files;            /* some file must be made or put aside */
+    struct engine *engine;          /* the point's */
+    char base[96];                  /* in words */
+    bool manifest_made;             /* anew */
+    struct manifest_segment *found; /* for a manifest made anew: segments by their own word */
+    uint32_t found_count;
+    uint32_t area_named; /* the checkpoint's, as the manifest was found */
+    bool base_changed;   /* not the checkpoint that the manifest named */
+    bool files;          /* some file must be made or put aside */
     bool needed;
 
     struct instant now;

@@ -78,8 +78,9 @@ static void scan_note(struct scan *s, uint32_t i, const struct scan_block *b)
 {
     struct scan_segment *segment = &s->segments[i];
     struct scan_run *last = segment->runs > 0 ? &s->runs[s->runs_count - 1] : NULL;
-    bool joins =
-        last && last->end == b->offset && b->r.number == last->first + last->count && b->r.previous == last->hash;
+    bool behind = b->r.number == s->source->m.checkpoint_block + 1; /* a start reads from here: a run of its own */
+    bool joins = last && !behind && last->end == b->offset && b->r.number == last->first + last->count &&
+                 b->r.previous == last->hash;
     if (!joins) {
         last = scan_new_run(s);
         if (!last)

@@ -1,8 +1,8 @@
 /* scan.h - every byte of the log, read once: which whole blocks stand where.
  *
  * A segment is read from front to back. Whole blocks of this directory and of the segment's present life that follow
- * each other are a run; between runs lies what is no such block: damage, or bytes of an earlier life. Whether a gap is
- * damage is not said here: judge.h knows what should stand there.
+ * each other are a run (the block behind the checkpoint begins a new one); between runs lies what is no such block:
+ * damage, or bytes of an earlier life. Whether a gap is damage is not said here: judge.h knows what should stand there.
  *
  * Units: bytes, block numbers. Memory: 72 bytes a run, at most SCAN_RUNS of them. Failure: LEAT_TOO_NEW for a block of
  * a newer version; LEAT_CORRUPT for a segment that is missing is a finding in its `missing`. Thread: one; blocks. */

@@ -63,7 +63,7 @@ int seeds_words(const char *target)
     }
     if (strcmp(target, "fact") == 0)
         facts();
-    else if (strcmp(target, "record") == 0 || strcmp(target, "journal") == 0)
+    else if (strcmp(target, "record") == 0 || strcmp(target, "journal") == 0 || strcmp(target, "offline") == 0)
         word("magic", "leat blk", 8);
     else if (strcmp(target, "manifest") == 0)
         word("magic", "leat man", 8);
