@@ -144,7 +144,7 @@ static void fsck_say_segment(struct fsck *f, const struct scan_segment *g)
     }
     const struct scan_run *first = &f->scan.runs[g->runs_from], *last = first + g->runs - 1;
     report_line(&f->report, "log-%08u: blocks %" PRIu64 "..%" PRIu64 ", %" PRIu64 " KiB", g->number, first->first,
-                last->first + last->count - 1, last->end >> 10);
+                scan_last(last), last->end >> 10);
 }
 
 static enum leat_status fsck_segments(struct fsck *f, char error[SOURCE_ERROR])

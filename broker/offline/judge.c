@@ -222,9 +222,9 @@ static uint64_t judge_behind(struct judging *x, uint32_t segment, bool tell, uin
         x->offset = i == segment ? end : 0;
         for (uint32_t k = 0; k < g->runs; k++) {
             struct scan_run *r = &x->s->runs[g->runs_from + k];
-            if (r->first + r->count <= missing || (i == segment && r->from < end))
+            if (scan_last(r) < missing || (i == segment && r->from < end))
                 continue;
-            *highest = max64(*highest, r->first + r->count - 1);
+            *highest = max64(*highest, scan_last(r));
             x->j->known = max64(x->j->known, r->durable);
             blocks += r->count;
             if (tell)
@@ -245,6 +245,15 @@ static void judge_hole_at_end(struct judging *x, uint32_t segment)
     judge_hole(x, segment, x->offset + DISK_BLOCK, x->j->known);
 }
 
+/* What cannot be read is never taken for an end. */
+static bool judge_unreadable(const struct judging *x, uint32_t segment)
+{
+    for (uint32_t i = segment; i < x->s->segments_count; i++)
+        if (x->s->segments[i].bad_last > (i == segment ? x->offset : 0))
+            return true;
+    return false;
+}
+
 static void judge_end_of_log(struct judging *x, uint32_t segment)
 {
     struct judge *j = x->j;
@@ -256,7 +265,8 @@ static void judge_end_of_log(struct judging *x, uint32_t segment)
         j->offset = x->offset;
     }
     uint64_t blocks = judge_behind(x, segment, false, &highest);
-    if (j->known < x->number && highest <= j->known + JUDGE_DEPTH) {
+    bool unreadable = judge_unreadable(x, segment);
+    if (j->known < x->number && highest <= j->known + JUDGE_DEPTH && !unreadable) {
         j->torn = blocks > 0;
         j->dropped = blocks;
         return;
@@ -264,7 +274,7 @@ static void judge_end_of_log(struct judging *x, uint32_t segment)
     judge_broken(x, segment);
     if (blocks > 0)
         judge_behind(x, segment, true, &highest);
-    else if (segment < x->s->segments_count)
+    else if (segment < x->s->segments_count && j->known >= x->number)
         judge_hole_at_end(x, segment);
 }
 

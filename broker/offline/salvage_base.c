@@ -306,7 +306,7 @@ enum leat_status salvage_base_replay(struct salvage *s, char error[SOURCE_ERROR]
     s->now = s->engine->latest;
     for (uint32_t i = 0; i < s->scan.runs_count && r.status == LEAT_OK; i++) {
         const struct scan_run *run = &s->scan.runs[i];
-        if (!run->taken || run->first + run->count <= s->point.block + 1 || run->first >= s->judge.next)
+        if (!run->taken || scan_last(run) <= s->point.block || run->first >= s->judge.next)
             continue;
         enum leat_status status = scan_again(&s->scan, run->segment, run->from, run->end, base_block, &r, error);
         r.status = r.status == LEAT_OK ? status : r.status;

@@ -42,8 +42,8 @@ static enum record_verdict scan_look(struct source *s, const struct scan_segment
         struct record expected = {
             .cluster = s->m.cluster, .incarnation = segment->incarnation, .number = le64_get(bytes + 24)};
         enum record_verdict verdict = record_open(&b->r, bytes, available, &expected);
-        if (verdict == RECORD_OK && b->r.number == 0)
-            return RECORD_BROKEN;
+        if (verdict == RECORD_OK && b->r.durable >= b->r.number)
+            return RECORD_BROKEN; /* no broker writes that: it would prove blocks that came later */
         b->segment = segment;
         b->offset = offset;
         b->bytes = bytes;
@@ -131,6 +131,7 @@ enum leat_status scan_read(struct scan *s, uint32_t i, scan_visit *visit, void *
     }
     segment->bad_from = source->bad_from;
     segment->bad_end = source->bad_end;
+    segment->bad_last = source->bad_last;
     source_leave(source);
     return status;
 }

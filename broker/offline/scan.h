@@ -27,13 +27,19 @@ struct scan_run {
     bool taken;         /* judge.h: it stands where the log has it */
 };
 
+/* Number of the last block; numbers may be as large as 64 bits can say. */
+static inline uint64_t scan_last(const struct scan_run *r)
+{
+    return r->first - 1 + r->count;
+}
+
 struct scan_segment {
     uint32_t number; /* in its name */
     uint32_t incarnation;
-    uint64_t listed_first; /* what the manifest says; 0: a spare, or not known */
-    int64_t size;          /* bytes of the file; -1: missing */
-    uint64_t bad_from, bad_end;
-    uint32_t runs_from, runs; /* in scan.runs */
+    uint64_t listed_first;                /* what the manifest says; 0: a spare, or not known */
+    int64_t size;                         /* bytes of the file; -1: missing */
+    uint64_t bad_from, bad_end, bad_last; /* unreadable, as in source.h */
+    uint32_t runs_from, runs;             /* in scan.runs */
 };
 
 /* One whole block; `bytes` is good until the visitor returns. */

@@ -71,7 +71,7 @@ void source_leave(struct source *s)
 enum leat_status source_file(struct source *s, const char *name, char error[SOURCE_ERROR])
 {
     source_leave(s);
-    s->at = s->have = s->bad_from = s->bad_end = s->size = 0;
+    s->at = s->have = s->bad_from = s->bad_end = s->bad_last = s->size = 0;
     int file = disk_open(s->disk, name);
     if (file == -ENOENT)
         return source_say(LEAT_CORRUPT, error, "%s is missing from the data directory", name);
@@ -87,13 +87,19 @@ enum leat_status source_file(struct source *s, const char *name, char error[SOUR
     return LEAT_OK;
 }
 
-static void source_note_bad(struct source *s, uint64_t offset, uint64_t from, uint64_t size)
+/* The pages of the window, from `from` of it on, that could not be read. */
+static void source_note_bad(struct source *s, uint64_t from)
 {
-    if (s->bad_end == 0)
-        s->bad_from = s->bad_end = offset;
-    for (uint64_t at = offset - from; at < size; at += DISK_BLOCK)
-        if (s->window[at] == SOURCE_UNREADABLE && s->bad_end == from + at)
+    for (uint64_t at = from; at < s->have; at += DISK_BLOCK) {
+        const uint8_t *page = s->window + at;
+        if (page[0] != SOURCE_UNREADABLE || memcmp(page, page + 1, DISK_BLOCK - 1) != 0)
+            continue;
+        if (s->bad_end == 0)
+            s->bad_from = s->bad_end = s->at + at;
+        if (s->bad_end == s->at + at)
             s->bad_end += DISK_BLOCK;
+        s->bad_last = s->at + at + DISK_BLOCK;
+    }
 }
 
 const uint8_t *source_at(struct source *s, uint64_t offset, uint64_t need, uint64_t *available)
@@ -114,7 +120,7 @@ const uint8_t *source_at(struct source *s, uint64_t offset, uint64_t need, uint6
         s->at = offset;
         s->have = kept + more;
         if (bad != UINT64_MAX)
-            source_note_bad(s, bad, offset, s->have);
+            source_note_bad(s, kept);
         s->bytes_read += more;
         if (s->progress)
             s->progress(s->progress_context, s->bytes_read);

@@ -31,6 +31,7 @@ struct source {
     int file; /* that the window shows; -1: none */
     uint64_t size, at, have;
     uint64_t bad_from, bad_end; /* the first stretch of this file that could not be read; both 0: none */
+    uint64_t bad_last;          /* end of the last page that could not be */
 
     uint64_t bytes_read;
     void (*progress)(void *context, uint64_t bytes_read); /* or NULL */

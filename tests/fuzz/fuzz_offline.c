@@ -257,6 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         make();
     if (!out)
         must((out = fopen(getenv("FUZZ_TELL") ? getenv("FUZZ_TELL") : "/dev/null", "w")) != NULL);
+    setvbuf(out, NULL, _IOLBF, 0);
     if (size == 0)
         return 0;
     struct disk *d = directory_changed(data, size);
