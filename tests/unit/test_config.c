@@ -55,6 +55,16 @@ TEST(config, flags_come_in_two_spellings_and_the_last_one_holds)
     assert_string_equal(config.eal, "--no-huge -m 64");
 }
 
+TEST(config, salvage_is_a_word_without_a_value)
+{
+    assert_int_equal(READ("--data", "/x"), CONFIG_READ);
+    assert_false(config.salvage);
+    assert_int_equal(READ("--salvage", "--data", "/x"), CONFIG_READ);
+    assert_true(config.salvage);
+    assert_string_equal(config.data, "/x");
+    assert_int_equal(READ("--salvage=yes"), CONFIG_BAD_USAGE);
+}
+
 TEST(config, flags_win_over_the_environment_and_that_over_the_file)
 {
     const char *path = file_with("; a comment\nqueues_max = 1\nsessions_max = 2\nwindow = 8 ; a remark\nspin=1ms\n");

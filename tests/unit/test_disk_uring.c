@@ -223,6 +223,7 @@ TEST(disk, errors_have_their_number)
     assert_int_equal(disk_open(x.disk, "none"), -ENOENT);
     assert_int_equal(disk_open(x.disk, "../none"), -EINVAL);
     assert_int_equal(disk_remove(x.disk, "none"), -ENOENT);
+    assert_int_equal(disk_rename(x.disk, "none", "some"), -ENOENT);
     int huge = disk_create(x.disk, "huge", UINT64_C(1) << 60);
     assert_true(huge == -EFBIG || huge == -ENOSPC);
     assert_int_equal(disk_open(x.disk, "huge"), -ENOENT);

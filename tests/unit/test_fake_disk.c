@@ -129,6 +129,21 @@ TEST(fake_disk, names_are_pending_until_the_directory_is_synced)
     assert_in_range(removed, 20, 80);
 }
 
+TEST(fake_disk, a_renamed_file_has_its_new_name_after_every_crash)
+{
+    struct disk *d = disk(5, false);
+    make(d, "from", 4096);
+    make(d, "to", 8192);
+    assert_int_equal(disk_rename(d, "from", "to"), 0);
+    fake_disk_crash(d);
+    assert_int_equal(disk_open(d, "from"), -ENOENT);
+    int file = disk_open(d, "to");
+    assert_true(file >= 0);
+    assert_int_equal(disk_size(d, (uint32_t)file), 4096);
+    assert_int_equal(disk_rename(d, "nothing", "to"), -ENOENT);
+    fake_disk_close(d);
+}
+
 TEST(fake_disk, completions_come_at_their_time_in_any_order_and_the_same_seed_repeats_them)
 {
     uint64_t first[16];
