@@ -22,7 +22,7 @@ struct dump {
 
 static void dump_fact(struct dump *d, const struct scan_block *b, const struct fact *fact)
 {
-    struct tell_place place = {.epoch = b->r.epoch, .cell = d->o->cell};
+    struct tell_place place = {.epoch = b->kept ? fact->put.epoch : b->r.epoch, .cell = d->o->cell};
     place.message = follow_fact(&d->follow, fact, &place.queue);
     bool inside = b->r.number >= d->o->from && (d->o->to == 0 || b->r.number <= d->o->to);
     bool wanted =
@@ -35,16 +35,16 @@ static void dump_block(void *context, const struct scan_block *b)
 {
     struct dump *d = context;
     uint32_t at = 0;
-    if (d->next != 0 && b->r.number != d->next)
+    if (d->next != 0 && !b->kept && b->r.number != d->next)
         fprintf(d->o->notes, "# blocks %" PRIu64 "..%" PRIu64 " are not there\n", d->next, b->r.number - 1);
-    d->next = b->r.number + 1;
+    d->next = b->kept ? 0 : b->r.number + 1;
     if (!d->behind && d->point.loaded && b->r.number > d->point.block) {
         d->behind = true;
         follow_point(&d->follow, &d->point.engine);
     }
     for (uint32_t i = 0; i < b->r.facts; i++) {
         struct fact fact;
-        struct lsn lsn = lsn_make(b->r.number, i);
+        struct lsn lsn = lsn_make(b->r.number, b->index + i);
         if (fact_decode(&fact, b->payload + at, b->r.payload_size - at, lsn, false) != LEAT_OK) {
             fprintf(d->o->notes, "# fact %" PRIu64 ".%u and those behind it in its block cannot be read\n", b->r.number,
                     i);

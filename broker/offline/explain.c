@@ -73,9 +73,9 @@ static const struct message *explain_slot(const struct engine *e, struct lsn lsn
 static bool explain_ready(const struct engine *e, struct lsn lsn)
 {
     struct engine_walk walk = {0};
-    struct lsn at;
+    struct message_body at;
     while (engine_walk(e, &walk, &at))
-        if (at.n == lsn.n)
+        if (at.lsn.n == lsn.n)
             return true;
     return false;
 }
@@ -160,7 +160,8 @@ static void explain_block(void *context, const struct scan_block *b)
         explain_checkpoint(x);
     for (uint32_t i = 0; i < b->r.facts; i++) {
         struct fact fact;
-        if (fact_decode(&fact, b->payload + at, b->r.payload_size - at, lsn_make(b->r.number, i), false) != LEAT_OK)
+        if (fact_decode(&fact, b->payload + at, b->r.payload_size - at, lsn_make(b->r.number, b->index + i), false) !=
+            LEAT_OK)
             return;
         explain_fact(x, &fact);
         at += fact_size(&fact);

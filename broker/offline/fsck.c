@@ -115,6 +115,10 @@ static void fsck_block(void *context, const struct scan_block *b)
 {
     struct fsck *f = context;
     const struct manifest *m = &f->source.m;
+    if (b->kept) {
+        f->facts++;
+        return;
+    }
     uint64_t k = b->r.number - f->index.first;
     if (f->indexed && b->r.number >= f->index.first && k < f->index.blocks &&
         le16_get(f->index.offsets + 2 * k) * (uint64_t)DISK_BLOCK != b->offset)
@@ -138,6 +142,11 @@ static void fsck_say_segment(struct fsck *f, const struct scan_segment *g)
 {
     if (g->size < 0)
         return;
+    if (g->keep) {
+        report_line(&f->report, "log-%08u: %" PRIu64 " kept messages of blocks %" PRIu64 "..%" PRIu64, g->number,
+                    g->kept, g->listed_first, g->kept_last);
+        return;
+    }
     if (g->runs == 0) {
         report_line(&f->report, "log-%08u: %s", g->number, g->listed_first > 0 ? "no whole block" : "spare");
         return;
@@ -166,7 +175,7 @@ static enum leat_status fsck_segments(struct fsck *f, char error[SOURCE_ERROR])
 
 static void fsck_gap(struct fsck *f, const struct judge_gap *g)
 {
-    static const char *const kinds[] = {"damaged", "chain", "missing", "cut", "unreadable", "extra", "list"};
+    static const char *const kinds[] = {"damaged", "chain", "missing", "cut", "unreadable", "extra", "list", "kept"};
     char name[DISK_NAME_MAX], blocks[80] = "";
     source_segment_name(name, g->segment < f->scan.segments_count ? f->scan.segments[g->segment].number : 0);
     if (g->first > 0 && g->last > g->first)

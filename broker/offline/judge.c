@@ -27,6 +27,7 @@ const char *judge_words(uint8_t what)
         [JUDGE_UNREADABLE] = "unreadable",
         [JUDGE_EXTRA] = "where the log has none",
         [JUDGE_LIST] = "listed in an order that cannot be",
+        [JUDGE_KEPT] = "damaged where survivors are kept",
     };
     return words[what];
 }
@@ -63,6 +64,8 @@ static void judge_file(struct judge *j, const struct scan *s, uint32_t i)
         judge_add(
             j, (struct judge_gap){
                    .what = JUDGE_CUT, .segment = i, .from = (uint64_t)g->size / DISK_BLOCK * DISK_BLOCK, .end = bytes});
+    if (g->kept_bad > 0)
+        judge_add(j, (struct judge_gap){.what = JUDGE_KEPT, .segment = i, .from = g->kept_from, .end = g->kept_end});
     if (g->bad_end > 0)
         judge_add(j,
                   (struct judge_gap){.what = JUDGE_UNREADABLE, .segment = i, .from = g->bad_from, .end = g->bad_end});
@@ -151,18 +154,37 @@ static void judge_end(struct judging *x, uint32_t i, uint64_t offset, uint64_t e
     x->offset = offset;
 }
 
+/* The next entry of the index that counts: those whose blocks survive in a keep segment were replaced. */
+static bool judge_index_next(struct judging *x, struct point_segment *index)
+{
+    while (point_index_next(x->p, &x->index_at, index)) {
+        bool kept = false;
+        for (uint32_t i = 0; i < x->s->segments_count && !kept; i++) {
+            const struct scan_segment *g = &x->s->segments[i];
+            kept = g->keep && index->first >= g->listed_first && index->first <= g->kept_last;
+        }
+        if (!kept)
+            return true;
+    }
+    return false;
+}
+
 static void judge_listed(struct judging *x, uint32_t i, uint32_t listed)
 {
     const struct scan_segment *g = &x->s->segments[i];
     const struct point *p = x->p;
     struct point_segment index = {0};
     uint64_t next = i + 1 < listed ? x->s->segments[i + 1].listed_first : 0;
+    if (g->keep) {
+        x->number = x->previous = 0;
+        return;
+    }
     x->previous = x->number == g->listed_first ? x->previous : 0;
     x->number = g->listed_first;
     x->offset = 0;
     if (p->loaded && g->listed_first <= p->block) {
-        if (!point_index_next(p, &x->index_at, &index) || index.number != g->number ||
-            index.incarnation != g->incarnation || index.first != g->listed_first)
+        if (!judge_index_next(x, &index) || index.number != g->number || index.incarnation != g->incarnation ||
+            index.first != g->listed_first)
             judge_add(x->j, (struct judge_gap){.what = JUDGE_LIST, .segment = i, .first = g->listed_first});
         uint64_t end = index.first + index.blocks;
         judge_part(x, i, end);
@@ -297,7 +319,7 @@ void judge_log(struct judge *j, const struct scan *s, const struct point *p)
     for (uint32_t i = 0; i < listed; i++)
         judge_listed(&x, i, listed);
     struct point_segment left;
-    if (p->loaded && p->block > 0 && (listed == 0 || point_index_next(p, &x.index_at, &left)))
+    if (p->loaded && p->block > 0 && (listed == 0 || judge_index_next(&x, &left)))
         judge_add(j, (struct judge_gap){.what = JUDGE_LIST});
     uint32_t segment = listed > 0 ? listed - 1 : 0;
     judge_tail(&x, &segment);

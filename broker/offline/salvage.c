@@ -120,6 +120,8 @@ static bool salvage_needed(struct salvage *s)
     const struct judge *j = &s->judge;
     bool needed = s->manifest_made || s->base_changed || j->rotten || s->files ||
                   s->lost.count > salvage_lost_and_dead(s) || s->source.manifest_bytes < 2 * MANIFEST_BYTES;
+    for (uint32_t i = 0; i < s->scan.segments_count; i++)
+        needed |= s->scan.segments[i].kept_broken;
     for (uint32_t i = 0; i < j->count; i++)
         needed |= j->gaps[i].what == JUDGE_MISSING || j->gaps[i].what == JUDGE_CUT || j->gaps[i].what == JUDGE_LIST;
     return salvage_extra_files(s) || salvage_missing_area(s) || needed;
@@ -215,6 +217,8 @@ static enum leat_status salvage_write(struct salvage *s, char error[SOURCE_ERROR
     enum leat_status status = salvage_write_begin(s, error);
     if (status == LEAT_OK)
         status = salvage_mark(s, error);
+    if (status == LEAT_OK)
+        status = salvage_keep_again(s, error);
     if (status == LEAT_OK)
         status = salvage_close_gap(s, error);
     if (status == LEAT_OK)

@@ -16,26 +16,36 @@
 #include "crc32c.h"
 #include "fits.h"
 #include "hash.h"
+#include "keep.h"
 #include "mark.h"
 #include "must.h"
 #include "salvage_state.h"
 
 /* -- a manifest made anew -- */
 
-/* What the first page of a segment says, if it is the head of a block. */
-static bool base_head(struct source *source, const char *name, struct record *r, char error[SOURCE_ERROR])
+/* What the first page of a segment says, if it is the head of a block or of a keep segment's directory. */
+static bool base_head(struct source *source, const char *name, struct salvage_found *f, uint64_t *cluster,
+                      uint32_t *epoch, char error[SOURCE_ERROR])
 {
     uint64_t available;
     if (source_file(source, name, error) != LEAT_OK || source->size < DISK_BLOCK)
         return false;
     const uint8_t *p = source_at(source, 0, DISK_BLOCK, &available);
+    struct keep_page keep = {.cluster = le64_get(p + 16), .first = le64_get(p + 24), .incarnation = le32_get(p + 12)};
+    *cluster = keep.cluster;
+    *epoch = 0;
+    *f = (struct salvage_found){.segment = {.file = source_segment_number(name),
+                                            .incarnation = keep.incarnation,
+                                            .first = keep.first & INT64_MAX}};
+    if (keep_open(&keep, p)) {
+        f->segment.keep = true;
+        f->last = keep.last;
+        return f->segment.first > 0;
+    }
     if (memcmp(p, "leat blk", 8) != 0 || le32_get(p + 76) != crc32c(0, p, 76) || le32_get(p + 8) != RECORD_FORMAT)
         return false;
-    *r = (struct record){.incarnation = le32_get(p + 12),
-                         .cluster = le64_get(p + 16),
-                         .number = le64_get(p + 24),
-                         .epoch = le32_get(p + 48)};
-    return r->number > 0;
+    *epoch = le32_get(p + 48);
+    return f->segment.first > 0;
 }
 
 static int base_segment_order(const void *a, const void *b)
@@ -44,34 +54,50 @@ static int base_segment_order(const void *a, const void *b)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* Segments that hold blocks of one directory, by their first block. */
+static void base_take(struct salvage *s, struct manifest_segment segment)
+{
+    struct manifest *m = &s->source.m;
+    if (m->segments < MANIFEST_SEGMENTS_MAX)
+        m->segment[m->segments++] = segment;
+}
+
+/* Log segments that begin behind a block, by their own word; then the list in order. */
+static void base_take_later(struct salvage *s, uint64_t block)
+{
+    struct manifest *m = &s->source.m;
+    for (uint32_t i = 0; i < s->found_count; i++)
+        if (!s->found[i].segment.keep && s->found[i].segment.first > block)
+            base_take(s, s->found[i].segment);
+    qsort(m->segment, m->segments, sizeof m->segment[0], base_segment_order);
+}
+
+/* Segments that hold blocks or survivors of one directory, by their first block. */
 static void base_segments(struct salvage *s, char error[SOURCE_ERROR])
 {
     struct manifest *m = &s->source.m;
     char name[DISK_NAME_MAX];
-    struct record r;
     memset(m, 0, sizeof *m);
     m->segment_bytes = DISK_BLOCK;
-    for (unsigned i = 0; disk_list(s->disk, i, name); i++) {
-        uint32_t number = source_segment_number(name);
-        if (number == 0)
+    s->found = calloc(MANIFEST_SEGMENTS_MAX, sizeof *s->found);
+    s->no_memory |= !s->found;
+    for (unsigned i = 0; s->found && disk_list(s->disk, i, name); i++) {
+        struct salvage_found f;
+        uint64_t cluster;
+        uint32_t epoch;
+        if (source_segment_number(name) == 0)
             continue;
-        bool head = base_head(&s->source, name, &r, error);
+        bool head = base_head(&s->source, name, &f, &cluster, &epoch, error);
         if (s->source.size > m->segment_bytes && s->source.size <= 1ull << 28)
             m->segment_bytes = s->source.size;
-        if (!head || m->segments == MANIFEST_SEGMENTS_MAX || (m->cluster != 0 && r.cluster != m->cluster))
+        if (!head || s->found_count == MANIFEST_SEGMENTS_MAX || (m->cluster != 0 && cluster != m->cluster))
             continue;
-        m->cluster = r.cluster;
-        m->epoch = r.epoch > m->epoch ? r.epoch : m->epoch;
-        m->segment[m->segments++] = (struct manifest_segment){number, r.incarnation, r.number};
+        m->cluster = cluster;
+        m->epoch = epoch > m->epoch ? epoch : m->epoch;
+        s->found[s->found_count++] = f;
     }
     source_leave(&s->source);
-    qsort(m->segment, m->segments, sizeof m->segment[0], base_segment_order);
     m->tail_hash = hash_bytes(&m->cluster, sizeof m->cluster) | 1;
-    s->found = calloc(m->segments + 1u, sizeof *s->found);
-    s->found_count = s->found ? m->segments : 0;
-    if (s->found)
-        memcpy(s->found, m->segment, s->found_count * sizeof *s->found);
+    base_take_later(s, 0);
 }
 
 /* -- checkpoints by their own word -- */
@@ -129,20 +155,59 @@ static enum leat_status base_scan(struct salvage *s, char error[SOURCE_ERROR])
     return status;
 }
 
+/* A segment of the index is where the index says, unless its file says otherwise: then the cleaner has had it. */
+static bool base_intact(const struct salvage *s, const struct point_segment *p)
+{
+    for (uint32_t i = 0; i < s->found_count; i++) {
+        const struct manifest_segment *f = &s->found[i].segment;
+        if (f->file == p->number)
+            return !f->keep && f->incarnation == p->incarnation && f->first == p->first;
+    }
+    return true; /* no head at all: damaged */
+}
+
+/* Keep segments, the wider first, that stand for nothing that is on the list yet. */
+static void base_take_keeps(struct salvage *s)
+{
+    struct manifest *m = &s->source.m;
+    for (;;) {
+        struct salvage_found *best = NULL;
+        for (uint32_t i = 0; i < s->found_count; i++) {
+            struct salvage_found *f = &s->found[i];
+            bool free = f->segment.keep && !f->taken && f->last < s->point.block;
+            for (uint32_t k = 0; free && k < m->segments; k++)
+                free = m->segment[k].first < f->segment.first || m->segment[k].first > f->last;
+            if (free && (!best || f->last - f->segment.first > best->last - best->segment.first))
+                best = f;
+        }
+        if (!best)
+            return;
+        best->taken = true;
+        for (uint32_t i = 0; i < s->found_count; i++) /* whatever it overlaps with is older */
+            if (s->found[i].segment.keep && s->found[i].segment.first <= best->last &&
+                s->found[i].last >= best->segment.first)
+                s->found[i].taken = true;
+        base_take(s, best->segment);
+    }
+}
+
 /* The segments are read again, with another base in mind. A list made anew follows the index as far as that goes; only
  * segments behind its position are believed by their own word, since spares still hold blocks of an earlier life. */
 static enum leat_status base_list(struct salvage *s, char error[SOURCE_ERROR])
 {
     struct manifest *m = &s->source.m;
-    struct point_segment segment;
+    struct point_segment p;
     uint64_t at = 0;
     if (s->manifest_made) {
         m->segments = 0;
-        while (m->segments < MANIFEST_SEGMENTS_MAX && point_index_next(&s->point, &at, &segment))
-            m->segment[m->segments++] = (struct manifest_segment){segment.number, segment.incarnation, segment.first};
-        for (uint32_t i = 0; i < s->found_count && m->segments < MANIFEST_SEGMENTS_MAX; i++)
-            if (s->found[i].first > s->point.block)
-                m->segment[m->segments++] = s->found[i];
+        for (uint32_t i = 0; i < s->found_count; i++)
+            s->found[i].taken = false;
+        while (point_index_next(&s->point, &at, &p))
+            if (base_intact(s, &p))
+                base_take(s,
+                          (struct manifest_segment){.file = p.number, .incarnation = p.incarnation, .first = p.first});
+        base_take_keeps(s);
+        base_take_later(s, s->point.block);
     }
     scan_close(&s->scan);
     return base_scan(s, error);
@@ -199,7 +264,7 @@ static enum leat_status base_nothing(struct salvage *s, char error[SOURCE_ERROR]
     if (status != LEAT_OK)
         return status;
     base_judge(s);
-    if (m->segments > 0 && m->segment[0].first == 1) {
+    if (m->segments > 0 && m->segment[0].first == 1 && !m->segment[0].keep) {
         snprintf(s->base, sizeof s->base, "the first block of the log");
         return LEAT_OK;
     }

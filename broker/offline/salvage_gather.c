@@ -148,11 +148,12 @@ static void gather_put(struct salvage *s, const struct fact *f, const struct sca
         s->count.puts_damaged++;
         return;
     }
-    s->puts[s->puts_count++] = (struct salvage_put){.lsn = f->lsn,
-                                                    .due = f->put.slot == SLAB_NONE ? INSTANT_ZERO : f->put.due,
-                                                    .where8 = (uint32_t)((b->offset + RECORD_HEADER + at) / 8),
-                                                    .queue = queue,
-                                                    .segment = (uint16_t)(b->segment - s->scan.segments)};
+    s->puts[s->puts_count++] = (struct salvage_put){
+        .lsn = f->lsn,
+        .due = f->put.slot == SLAB_NONE ? INSTANT_ZERO : f->put.due,
+        .where8 = (uint32_t)((b->offset + RECORD_HEADER + at) / 8), /* of a kept fact, too (scan.c) */
+        .queue = queue,
+        .segment = (uint16_t)(b->segment - s->scan.segments)};
     s->count.puts++;
 }
 
@@ -233,7 +234,8 @@ static void gather_block(void *context, const struct scan_block *b)
     s->count.behind_blocks++;
     for (uint32_t i = 0; i < b->r.facts && !s->no_memory; i++) {
         struct fact f;
-        if (fact_decode(&f, b->payload + at, b->r.payload_size - at, lsn_make(b->r.number, i), false) != LEAT_OK)
+        if (fact_decode(&f, b->payload + at, b->r.payload_size - at, lsn_make(b->r.number, b->index + i), false) !=
+            LEAT_OK)
             return;
         gather_fact(s, &f, b, at);
         at += fact_size(&f);
@@ -265,6 +267,10 @@ enum leat_status salvage_gather_behind(struct salvage *s, char error[SOURCE_ERRO
         return source_say(LEAT_NO_MEMORY, error, "no memory for what stands behind the damage");
     s->follow.strict = true;
     follow_point(&s->follow, s->engine);
+    /* What the cleaner has kept is behind the hole only where nothing is before it. */
+    for (uint32_t i = 0; i < s->scan.segments_count && status == LEAT_OK && s->judge.next == 1; i++)
+        if (s->scan.segments[i].keep)
+            status = scan_keep(&s->scan, i, gather_block, s, error);
     for (uint32_t i = 0; i < s->scan.runs_count && status == LEAT_OK && s->judge.rotten; i++) {
         const struct scan_run *r = &s->scan.runs[i];
         bool behind = r->segment > s->judge.segment || (r->segment == s->judge.segment && r->from >= s->judge.offset);
@@ -302,7 +308,7 @@ static bool gather_whole(const struct scan_run *const *runs, uint64_t count, uin
 enum leat_status salvage_gather_lost(struct salvage *s, char error[SOURCE_ERROR])
 {
     struct engine_walk walk = {0};
-    struct lsn lsn;
+    struct message_body body;
     uint64_t count = 0;
     const struct scan_run **runs = calloc(s->scan.runs_count + 1ull, sizeof *runs);
     s->no_memory |= !runs;
@@ -311,10 +317,13 @@ enum leat_status salvage_gather_lost(struct salvage *s, char error[SOURCE_ERROR]
             runs[count++] = &s->scan.runs[i];
     if (runs)
         qsort(runs, count, sizeof *runs, gather_run_order);
-    while (!s->no_memory && engine_walk(s->engine, &walk, &lsn)) {
+    if (s->scan.kept_count > 0)
+        qsort(s->scan.kept, s->scan.kept_count, sizeof s->scan.kept[0], gather_order);
+    const struct salvage_lsns kept = {.n = s->scan.kept, .count = s->scan.kept_count};
+    while (!s->no_memory && engine_walk(s->engine, &walk, &body)) {
         s->count.prefix_messages++;
-        if (!gather_whole(runs, count, lsn_block(lsn)))
-            salvage_gather_add(s, &s->lost, lsn);
+        if (!gather_whole(runs, count, lsn_block(body.lsn)) && !salvage_gather_has(&kept, body.lsn))
+            salvage_gather_add(s, &s->lost, body.lsn);
     }
     free(runs);
     if (s->no_memory)

@@ -3,6 +3,7 @@
  *   salvage_base    where the state begins: a checkpoint that is whole, or nothing; a manifest made anew
  *   salvage_gather  what stands behind the hole: puts, what became of them, queues
  *   salvage_close   the facts that close the gap, one after the other, planned on the state
+ *   salvage_keep    keep segments whose directories are damaged
  *   salvage_write   blocks and files
  *   salvage         the order of all that, and the report
  *
@@ -36,6 +37,13 @@ struct salvage_queue {
     bool nameless; /* it was made in the hole: only its number is known */
 };
 
+/* What a segment says of itself, for a manifest made anew. */
+struct salvage_found {
+    struct manifest_segment segment;
+    uint64_t last; /* keep */
+    bool taken;
+};
+
 struct salvage_lsns {
     uint64_t *n;
     uint64_t count, room;
@@ -57,10 +65,10 @@ struct salvage {
     struct scan scan;
     struct judge judge;
     struct follow follow;
-    struct engine *engine;          /* the point's */
-    char base[96];                  /* in words */
-    bool manifest_made;             /* anew */
-    struct manifest_segment *found; /* for a manifest made anew: segments by their own word */
+    struct engine *engine;       /* the point's */
+    char base[96];               /* in words */
+    bool manifest_made;          /* anew */
+    struct salvage_found *found; /* for a manifest made anew: segments by their own word */
     uint32_t found_count;
     uint32_t area_named; /* the checkpoint's, as the manifest was found */
     bool base_changed;   /* not the checkpoint that the manifest named */
@@ -111,8 +119,14 @@ enum leat_status salvage_gather_lost(struct salvage *s, char error[SOURCE_ERROR]
 /* salvage_close_gap: all the facts. */
 enum leat_status salvage_close_gap(struct salvage *s, char error[SOURCE_ERROR]);
 
+/* salvage_keep_again: keep segments whose directories are damaged are written anew, with what is whole of them. */
+enum leat_status salvage_keep_again(struct salvage *s, char error[SOURCE_ERROR]);
+
 /* salvage_write_begin: room. salvage_write_fact: f->lsn and place are set, the fact is written and applied.
  * salvage_write_end: the last block, flushed, and the manifest. salvage_write_tidy: files put aside and removed. */
+enum leat_status salvage_write_bytes(struct salvage *s, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size,
+                                     const char *name, char error[SOURCE_ERROR]);
+enum leat_status salvage_write_flush(struct salvage *s, uint32_t file, const char *name, char error[SOURCE_ERROR]);
 enum leat_status salvage_write_begin(struct salvage *s, char error[SOURCE_ERROR]);
 enum leat_status salvage_write_fact(struct salvage *s, struct fact *f, char error[SOURCE_ERROR]);
 enum leat_status salvage_write_end(struct salvage *s, char error[SOURCE_ERROR]);

@@ -24,8 +24,8 @@ static enum leat_status write_failed(int rc, const char *verb, const char *name,
     return source_say(LEAT_DISK_ERROR, error, "cannot %s %s: %s", verb, name, strerror(-rc));
 }
 
-static enum leat_status write_bytes(struct salvage *s, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size,
-                                    const char *name, char error[SOURCE_ERROR])
+enum leat_status salvage_write_bytes(struct salvage *s, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size,
+                                     const char *name, char error[SOURCE_ERROR])
 {
     unsigned tries = 0;
     for (uint64_t at = 0; at < size;) {
@@ -40,7 +40,7 @@ static enum leat_status write_bytes(struct salvage *s, uint32_t file, uint64_t o
     return LEAT_OK;
 }
 
-static enum leat_status write_flush(struct salvage *s, uint32_t file, const char *name, char error[SOURCE_ERROR])
+enum leat_status salvage_write_flush(struct salvage *s, uint32_t file, const char *name, char error[SOURCE_ERROR])
 {
     struct disk_op flush = {.kind = DISK_FLUSH, .file = file};
     int32_t rc = source_do(s->disk, &flush);
@@ -105,7 +105,7 @@ static enum leat_status write_segment(struct salvage *s, char error[SOURCE_ERROR
     enum leat_status status = LEAT_OK;
     if (s->file >= 0) {
         source_segment_name(name, s->file_number++);
-        status = write_flush(s, (uint32_t)s->file, name, error);
+        status = salvage_write_flush(s, (uint32_t)s->file, name, error);
         disk_close(s->disk, (uint32_t)s->file);
         s->file = -1;
     }
@@ -120,7 +120,7 @@ static enum leat_status write_segment(struct salvage *s, char error[SOURCE_ERROR
         return write_failed(file, "make", name, error);
     s->file = file;
     s->offset = 0;
-    m->segment[m->segments++] = (struct manifest_segment){s->file_number, 1, s->number};
+    m->segment[m->segments++] = (struct manifest_segment){.file = s->file_number, .incarnation = 1, .first = s->number};
     return LEAT_OK;
 }
 
@@ -143,7 +143,7 @@ static enum leat_status write_block(struct salvage *s, char error[SOURCE_ERROR])
                        .payload_size = s->payload};
     record_seal(s->block, &r);
     source_segment_name(name, s->file_number);
-    status = write_bytes(s, (uint32_t)s->file, s->offset, s->block, size, name, error);
+    status = salvage_write_bytes(s, (uint32_t)s->file, s->offset, s->block, size, name, error);
     s->previous = record_hash(s->block);
     s->number++;
     s->offset += size;
@@ -207,10 +207,10 @@ static void write_copy(struct salvage *s, const char *name, uint64_t from)
         uint64_t piece = size - at < WRITE_PIECE ? size - at : WRITE_PIECE;
         const uint8_t *bytes = source_at(&s->source, from + at, piece, &available);
         memcpy(s->block, bytes, piece);
-        status = write_bytes(s, (uint32_t)file, at, s->block, piece, aside, error);
+        status = salvage_write_bytes(s, (uint32_t)file, at, s->block, piece, aside, error);
     }
     if (file >= 0 && status == LEAT_OK)
-        status = write_flush(s, (uint32_t)file, aside, error);
+        status = salvage_write_flush(s, (uint32_t)file, aside, error);
     if (file >= 0)
         disk_close(s->disk, (uint32_t)file);
     source_leave(&s->source);
@@ -262,10 +262,10 @@ static enum leat_status write_manifest(struct salvage *s, char error[SOURCE_ERRO
     for (unsigned i = 0; i < 2 && status == LEAT_OK; i++) {
         s->next->sequence++;
         manifest_encode(copy, s->next);
-        status = write_bytes(s, (uint32_t)file, s->next->sequence % 2 * MANIFEST_BYTES, copy, MANIFEST_BYTES,
-                             "manifest", error);
+        status = salvage_write_bytes(s, (uint32_t)file, s->next->sequence % 2 * MANIFEST_BYTES, copy, MANIFEST_BYTES,
+                                     "manifest", error);
         if (status == LEAT_OK)
-            status = write_flush(s, (uint32_t)file, "manifest", error);
+            status = salvage_write_flush(s, (uint32_t)file, "manifest", error);
     }
     if (file >= 0)
         disk_close(s->disk, (uint32_t)file);
@@ -283,7 +283,7 @@ enum leat_status salvage_write_end(struct salvage *s, char error[SOURCE_ERROR])
     if (s->file >= 0) {
         source_segment_name(name, s->file_number);
         if (status == LEAT_OK)
-            status = write_flush(s, (uint32_t)s->file, name, error);
+            status = salvage_write_flush(s, (uint32_t)s->file, name, error);
         disk_close(s->disk, (uint32_t)s->file);
         s->file = -1;
     }
@@ -324,10 +324,10 @@ static enum leat_status write_zeros_from(struct salvage *s, const char *name, ui
     memset(s->block, 0, WRITE_PIECE);
     for (uint64_t at = from; (int64_t)at < size && status == LEAT_OK; at += WRITE_PIECE) {
         uint64_t piece = (uint64_t)size - at < WRITE_PIECE ? (uint64_t)size - at : WRITE_PIECE;
-        status = write_bytes(s, (uint32_t)file, at, s->block, piece, name, error);
+        status = salvage_write_bytes(s, (uint32_t)file, at, s->block, piece, name, error);
     }
     if (status == LEAT_OK)
-        status = write_flush(s, (uint32_t)file, name, error);
+        status = salvage_write_flush(s, (uint32_t)file, name, error);
     disk_close(s->disk, (uint32_t)file);
     return status;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "byteorder.h"
+#include "fact.h"
+#include "keep.h"
 #include "must.h"
 
 enum leat_status scan_open(struct scan *s, struct source *source, char error[SOURCE_ERROR])
@@ -17,7 +19,8 @@ enum leat_status scan_open(struct scan *s, struct source *source, char error[SOU
     for (uint32_t i = 0; i < n; i++) {
         const struct manifest_segment *m = &source->m.segment[i];
         s->segments[i] = (struct scan_segment){
-            .number = m->file, .incarnation = m->incarnation, .listed_first = m->first, .size = -1};
+            .number = m->file, .incarnation = m->incarnation, .listed_first = m->first, .size = -1, .keep = m->keep};
+        s->segments[i].kept_last = i + 1 < n && m[1].first > m->first ? m[1].first - 1 : m->first;
     }
     s->segments_count = n;
     return LEAT_OK;
@@ -27,6 +30,7 @@ void scan_close(struct scan *s)
 {
     free(s->segments);
     free(s->runs);
+    free(s->kept);
     *s = (struct scan){0};
 }
 
@@ -44,6 +48,8 @@ static enum record_verdict scan_look(struct source *s, const struct scan_segment
         enum record_verdict verdict = record_open(&b->r, bytes, available, &expected);
         if (verdict == RECORD_OK && b->r.durable >= b->r.number)
             return RECORD_BROKEN; /* no broker writes that: it would prove blocks that came later */
+        b->kept = false;
+        b->index = 0;
         b->segment = segment;
         b->offset = offset;
         b->bytes = bytes;
@@ -110,6 +116,8 @@ enum leat_status scan_read(struct scan *s, uint32_t i, scan_visit *visit, void *
     struct scan_segment *segment = &s->segments[i];
     struct source *source = s->source;
     segment->runs_from = s->runs_count;
+    if (segment->keep)
+        return scan_keep(s, i, visit, context, error);
     enum leat_status status = scan_file(s, i, error);
     if (status != LEAT_OK)
         return status == LEAT_CORRUPT ? LEAT_OK : status;
@@ -134,6 +142,109 @@ enum leat_status scan_read(struct scan *s, uint32_t i, scan_visit *visit, void *
     segment->bad_last = source->bad_last;
     source_leave(source);
     return status;
+}
+
+/* -- keep segments -- */
+
+static void scan_kept_bad(struct scan_segment *g, uint64_t from, uint64_t end)
+{
+    if (g->kept_bad++ == 0) {
+        g->kept_from = from;
+        g->kept_end = end;
+    }
+}
+
+static void scan_kept_fact(struct scan *s, struct scan_segment *g, const struct keep_entry *e, scan_visit *visit,
+                           void *context)
+{
+    uint64_t offset = e->offset8 * 8ull, size = e->size8 * 8ull, page = offset / DISK_BLOCK * DISK_BLOCK, available;
+    struct fact f;
+    bool inside = size >= FACT_HEADER && size <= RECORD_MAX && offset >= DISK_BLOCK && offset + size <= s->source->size;
+    const uint8_t *bytes =
+        inside ? source_at(s->source, page, offset - page + size, &available) + (offset - page) : NULL;
+    if (!bytes || lsn_block(e->lsn) < g->listed_first || lsn_block(e->lsn) > g->kept_last ||
+        fact_decode(&f, bytes, (uint32_t)size, e->lsn, true) != LEAT_OK || f.kind != FACT_PUT ||
+        fact_size(&f) != size) {
+        scan_kept_bad(g, offset, offset + size);
+        return;
+    }
+    g->kept++;
+    if (s->kept_count == s->kept_room) {
+        uint64_t room = s->kept_room ? s->kept_room * 2 : 1024;
+        uint64_t *more = realloc(s->kept, room * sizeof *more);
+        s->too_many |= !more;
+        if (!more)
+            return;
+        s->kept = more;
+        s->kept_room = room;
+    }
+    s->kept[s->kept_count++] = e->lsn.n;
+    struct scan_block b = {.segment = g,
+                           .offset = offset - RECORD_HEADER,
+                           .size = (uint32_t)size,
+                           .r = {.number = lsn_block(e->lsn), .facts = 1, .payload_size = (uint32_t)size},
+                           .bytes = bytes,
+                           .payload = bytes,
+                           .kept = true,
+                           .index = lsn_index(e->lsn)};
+    if (visit)
+        visit(context, &b);
+}
+
+/* The directory, all of it at once: facts are read between its pages else. NULL: its first page is damaged. */
+static uint8_t *scan_directory(struct scan *s, struct scan_segment *g, uint32_t *pages)
+{
+    uint64_t available;
+    struct keep_page p = {.cluster = s->source->m.cluster, .first = g->listed_first, .incarnation = g->incarnation};
+    const uint8_t *head = source_at(s->source, 0, DISK_BLOCK, &available);
+    if (available < DISK_BLOCK || !keep_open(&p, head) || p.pages > s->source->size / DISK_BLOCK)
+        return NULL;
+    uint8_t *directory = malloc(p.pages * (size_t)DISK_BLOCK);
+    for (uint32_t i = 0; i < p.pages && directory; i++)
+        memcpy(directory + i * (size_t)DISK_BLOCK,
+               source_at(s->source, i * (uint64_t)DISK_BLOCK, DISK_BLOCK, &available), DISK_BLOCK);
+    *pages = p.pages;
+    g->kept_last = p.last;
+    return directory;
+}
+
+enum leat_status scan_keep(struct scan *s, uint32_t i, scan_visit *visit, void *context, char error[SOURCE_ERROR])
+{
+    struct scan_segment *g = &s->segments[i];
+    uint32_t pages = 0;
+    enum leat_status status = scan_file(s, i, error);
+    g->kept_broken = status == LEAT_CORRUPT;
+    if (status != LEAT_OK)
+        return status == LEAT_CORRUPT ? LEAT_OK : status;
+    g->size = disk_size(s->source->disk, (uint32_t)s->source->file);
+    g->kept = g->kept_bad = 0;
+    uint8_t *directory = scan_directory(s, g, &pages);
+    g->kept_broken = !directory;
+    if (!directory)
+        scan_kept_bad(g, 0, DISK_BLOCK);
+    for (uint32_t k = 0; k < pages && directory; k++) {
+        const uint8_t *page = directory + k * (size_t)DISK_BLOCK;
+        struct keep_page p = {.cluster = s->source->m.cluster,
+                              .first = g->listed_first,
+                              .last = g->kept_last,
+                              .incarnation = g->incarnation,
+                              .number = k,
+                              .pages = pages};
+        bool whole = keep_open(&p, page);
+        g->kept_broken |= !whole;
+        if (!whole)
+            scan_kept_bad(g, k * (uint64_t)DISK_BLOCK, (k + 1) * (uint64_t)DISK_BLOCK);
+        for (uint32_t n = 0; whole && n < p.entries; n++) {
+            struct keep_entry e = keep_get(page, n);
+            scan_kept_fact(s, g, &e, visit, context);
+        }
+    }
+    free(directory);
+    g->bad_from = s->source->bad_from;
+    g->bad_end = s->source->bad_end;
+    g->bad_last = s->source->bad_last;
+    source_leave(s->source);
+    return LEAT_OK;
 }
 
 enum leat_status scan_again(struct scan *s, uint32_t i, uint64_t from, uint64_t end, scan_visit *visit, void *context,

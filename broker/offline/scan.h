@@ -39,16 +39,24 @@ struct scan_segment {
     uint64_t listed_first;                /* what the manifest says; 0: a spare, or not known */
     int64_t size;                         /* bytes of the file; -1: missing */
     uint64_t bad_from, bad_end, bad_last; /* unreadable, as in source.h */
-    uint32_t runs_from, runs;             /* in scan.runs */
+    bool kept_broken;                     /* pages of its directory are damaged, or all of it is missing */
+    bool keep;                            /* it holds survivors of blocks listed_first..kept_last */
+    uint64_t kept_last;
+    uint64_t kept, kept_bad;      /* facts that are whole; that are not, directory pages included ... */
+    uint64_t kept_from, kept_end; /* ... and where the first of those is */
+    uint32_t runs_from, runs;     /* in scan.runs */
 };
 
-/* One whole block; `bytes` is good until the visitor returns. */
+/* One whole block, or one fact of a keep segment as if it were a block of its own, whose payload is that fact; `bytes`
+ * is good until the visitor returns. */
 struct scan_block {
     const struct scan_segment *segment;
     uint64_t offset;
     uint32_t size;
     struct record r;
     const uint8_t *bytes, *payload;
+    bool kept;
+    uint32_t index; /* of its first fact */
 };
 typedef void scan_visit(void *context, const struct scan_block *block);
 
@@ -59,6 +67,8 @@ struct scan {
     struct scan_run *runs;
     uint32_t runs_count, runs_room;
     uint64_t blocks, blocks_bytes;
+    uint64_t *kept; /* positions of the whole facts of keep segments */
+    uint64_t kept_count, kept_room;
     bool too_many; /* runs */
 };
 
@@ -68,6 +78,9 @@ void scan_close(struct scan *s);
 
 /* scan_segment: reads segment `i` of s->segments; each whole block is shown to `visit` (or NULL). */
 enum leat_status scan_read(struct scan *s, uint32_t i, scan_visit *visit, void *context, char error[SOURCE_ERROR]);
+
+/* scan_keep: the same for a keep segment. */
+enum leat_status scan_keep(struct scan *s, uint32_t i, scan_visit *visit, void *context, char error[SOURCE_ERROR]);
 
 /* scan_again: the blocks of [from, end) of a segment, of which a scan said that they are whole. */
 enum leat_status scan_again(struct scan *s, uint32_t i, uint64_t from, uint64_t end, scan_visit *visit, void *context,

@@ -193,6 +193,7 @@ TEST(offline, a_lost_segment_is_told_and_costs_what_stood_in_it)
         expect_salvaged(true, &again, &lost, whole);
         work_end();
     }
+    assert_true(mark_count("salvage_keep_written_anew") > 0); /* some were of the cleaner */
 }
 
 TEST(offline, a_segment_of_nobody_is_put_aside)
