@@ -61,7 +61,7 @@ static void add(struct maker *m, struct fact f)
     } else if (f.kind < FACT_SESSION_OPENED) {
         apply_fact(&m->engine, &f, &effect);
         for (uint32_t i = 0; i < effect.gone_count; i++)
-            journal_unpin(m->journal, lsn_block(effect.gone[i].lsn), 8 * effect.gone[i].size8);
+            journal_unpin(m->journal, lsn_block(effect.gone[i].lsn), 8 * effect.gone[i].where.size8);
         if (f.kind == FACT_PUT)
             journal_pin(m->journal, lsn_block(f.lsn), size);
     }
