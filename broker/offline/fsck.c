@@ -276,6 +276,9 @@ static uint64_t fsck_files(struct fsck *f)
         else if (fsck_ends(name, ".new"))
             report_found(&f->report, REPORT_NOTE, name, 0, 0, "unfinished",
                          "a file that was being made; a start removes it");
+        else if (strcmp(name, "salvaging") == 0)
+            report_found(&f->report, REPORT_NOTE, name, 0, 0, "salvaging",
+                         "a salvage was cut short: leatd --salvage begins it again");
         else if (strncmp(name, "salvaged-", 9) == 0)
             report_found(&f->report, REPORT_NOTE, name, 0, 0, "salvaged", "put aside by leatd --salvage");
         else
