@@ -77,6 +77,6 @@ int main(int argc, char *argv[])
     }
     if (config.salvage)
         return (int)start_salvage(&config); /* a signal ends it, and it can be begun again */
-    signals_block(); /* before any thread exists; until here they end us */
+    signals_block();                        /* before any thread exists; until here they end us */
     return (int)run(&config);
 }

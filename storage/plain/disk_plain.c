@@ -19,7 +19,7 @@ enum { PLAIN_MAGIC = 0x6e696c70, PLAIN_FILES = 64, PLAIN_DONE = 64 };
 
 struct disk {
     uint32_t magic;
-    int directory, lock;
+    int directory;          /* and the lock */
     int files[PLAIN_FILES]; /* -1: free */
     struct disk_done done[PLAIN_DONE];
     unsigned done_head, done_count;
@@ -36,16 +36,13 @@ static enum leat_status plain_failed(int error_number, const char *path, char er
     return error_number == EACCES || error_number == EPERM ? LEAT_NO_PERMISSION : LEAT_DISK_ERROR;
 }
 
-/* A directory that no broker has ever used has no lock, and none is made. */
+/* On the directory itself, as os/lockfile.h does: no file is needed, and none is made. */
 static enum leat_status plain_lock(struct disk *d, const char *path, char error[256])
 {
-    d->lock = openat(d->directory, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (d->lock < 0 && errno == ENOENT)
+    if (flock(d->directory, LOCK_SH | LOCK_NB) == 0)
         return LEAT_OK;
-    if (d->lock < 0)
+    if (errno != EWOULDBLOCK)
         return plain_failed(errno, path, error);
-    if (flock(d->lock, LOCK_SH | LOCK_NB) == 0)
-        return LEAT_OK;
     snprintf(error, 256, "the data directory %s is in use by a broker", path);
     return LEAT_BUSY;
 }
@@ -58,7 +55,6 @@ enum leat_status disk_plain_open(struct disk **out, const char *path, char error
         return LEAT_NO_MEMORY;
     }
     d->magic = PLAIN_MAGIC;
-    d->lock = -1;
     for (unsigned i = 0; i < PLAIN_FILES; i++)
         d->files[i] = -1;
     d->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -79,8 +75,6 @@ void disk_plain_close(struct disk *d)
             disk_close(d, i);
     if (d->listing)
         closedir(d->listing);
-    if (d->lock >= 0)
-        close(d->lock);
     if (d->directory >= 0)
         close(d->directory);
     d->magic = 0;

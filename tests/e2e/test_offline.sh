@@ -32,7 +32,7 @@ is "a broker starts" start "$D"
 leat queue create jobs
 seq -f 'job %05g' 1 400 | while read -r l; do printf '%s%2000s\n' "$l" x | tr ' ' .; done >"$T/lines"
 leat put jobs --lines --batch 20 <"$T/lines" >/dev/null
-run 73 leat fsck "$D"
+is "fsck ends with 73 while a broker runs" run 73 leat fsck "$D"
 is "fsck refuses while a broker runs" err "in use by a broker"
 is "so does a salvage" run 73 "$LEATD" --salvage --data "$D" "${TINY[@]}"
 broker_ends TERM
