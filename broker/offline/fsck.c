@@ -175,7 +175,8 @@ static enum leat_status fsck_segments(struct fsck *f, char error[SOURCE_ERROR])
 
 static void fsck_gap(struct fsck *f, const struct judge_gap *g)
 {
-    static const char *const kinds[] = {"damaged", "chain", "missing", "cut", "unreadable", "extra", "list", "kept"};
+    static const char *const kinds[] = {"damaged", "chain", "missing", "cut", "unreadable",
+                                        "extra",   "list",  "newer",   "kept"};
     char name[DISK_NAME_MAX], blocks[80] = "";
     source_segment_name(name, g->segment < f->scan.segments_count ? f->scan.segments[g->segment].number : 0);
     if (g->first > 0 && g->last > g->first)

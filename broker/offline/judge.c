@@ -27,6 +27,7 @@ const char *judge_words(uint8_t what)
         [JUDGE_UNREADABLE] = "unreadable",
         [JUDGE_EXTRA] = "where the log has none",
         [JUDGE_LIST] = "listed in an order that cannot be",
+        [JUDGE_NEWER] = "of a later life of this file than the manifest knows: the manifest is old",
         [JUDGE_KEPT] = "damaged where survivors are kept",
     };
     return words[what];
@@ -64,6 +65,8 @@ static void judge_file(struct judge *j, const struct scan *s, uint32_t i)
         judge_add(
             j, (struct judge_gap){
                    .what = JUDGE_CUT, .segment = i, .from = (uint64_t)g->size / DISK_BLOCK * DISK_BLOCK, .end = bytes});
+    if (g->newer)
+        judge_add(j, (struct judge_gap){.what = JUDGE_NEWER, .segment = i, .end = DISK_BLOCK});
     if (g->kept_bad > 0)
         judge_add(j, (struct judge_gap){.what = JUDGE_KEPT, .segment = i, .from = g->kept_from, .end = g->kept_end});
     if (g->bad_end > 0)

@@ -22,6 +22,7 @@ enum judge_what {
     JUDGE_UNREADABLE, /* the disk says so */
     JUDGE_EXTRA,      /* blocks where the log has none */
     JUDGE_LIST,       /* the manifest's own list cannot be */
+    JUDGE_NEWER,      /* of a later life than the manifest knows: one of the two is not of now */
     JUDGE_KEPT,       /* a fact of a keep segment, or a page of its directory */
 };
 

@@ -121,7 +121,7 @@ static bool salvage_needed(struct salvage *s)
     bool needed = s->manifest_made || s->base_changed || j->rotten || s->files ||
                   s->lost.count > salvage_lost_and_dead(s) || s->source.manifest_bytes < 2 * MANIFEST_BYTES;
     for (uint32_t i = 0; i < s->scan.segments_count; i++)
-        needed |= s->scan.segments[i].kept_broken;
+        needed |= s->scan.segments[i].kept_broken || s->scan.segments[i].newer || scan_headless(&s->scan, i);
     for (uint32_t i = 0; i < j->count; i++)
         needed |= j->gaps[i].what == JUDGE_MISSING || j->gaps[i].what == JUDGE_CUT || j->gaps[i].what == JUDGE_LIST;
     return salvage_extra_files(s) || salvage_missing_area(s) || needed;

@@ -309,7 +309,7 @@ static bool write_worthless(struct salvage *s, const char *name, uint32_t number
 {
     for (uint32_t i = 0; i < s->scan.segments_count; i++)
         if (s->scan.segments[i].number == number && !s->manifest_made)
-            return s->scan.segments[i].runs == 0 && s->scan.segments[i].listed_first == 0;
+            return s->scan.segments[i].runs == 0 && s->scan.segments[i].listed_first == 0 && !s->scan.segments[i].newer;
     return source_blank(&s->source, name);
 }
 
@@ -342,6 +342,36 @@ static enum leat_status write_tail(struct salvage *s, char error[SOURCE_ERROR])
     source_segment_name(name, s->scan.segments[j->segment].number);
     write_copy(s, name, j->offset);
     return write_zeros_from(s, name, j->offset, error);
+}
+
+/* A start looks at the first block of each log segment, also of those that it does not read. Where that one is damaged,
+ * an empty one takes its place: nobody needs what stood there any more, and the rest of the segment can still be read.
+ */
+static enum leat_status write_heads(struct salvage *s, char error[SOURCE_ERROR])
+{
+    char name[DISK_NAME_MAX];
+    enum leat_status status = LEAT_OK;
+    for (uint32_t i = 0; i < s->scan.segments_count && status == LEAT_OK; i++) {
+        const struct scan_segment *g = &s->scan.segments[i];
+        if (!scan_headless(&s->scan, i) || g->listed_first >= s->judge.next || !write_listed(s, g->number))
+            continue;
+        struct record r = {.cluster = s->source.m.cluster,
+                           .incarnation = g->incarnation,
+                           .epoch = s->source.m.epoch,
+                           .number = g->listed_first,
+                           .durable = g->listed_first - 1};
+        record_seal(s->block, &r);
+        source_segment_name(name, g->number);
+        int file = disk_open(s->disk, name);
+        if (file < 0)
+            return write_failed(file, "open", name, error);
+        status = salvage_write_bytes(s, (uint32_t)file, 0, s->block, DISK_BLOCK, name, error);
+        if (status == LEAT_OK)
+            status = salvage_write_flush(s, (uint32_t)file, name, error);
+        disk_close(s->disk, (uint32_t)file);
+        mark(salvage_head_replaced);
+    }
+    return status;
 }
 
 /* A checkpoint that was not whole: its area is made anew. */
@@ -379,5 +409,7 @@ enum leat_status salvage_write_tidy(struct salvage *s, char error[SOURCE_ERROR])
     if (rc < 0)
         return write_failed(rc, "put aside", "a segment", error);
     enum leat_status status = write_tail(s, error);
+    if (status == LEAT_OK)
+        status = write_heads(s, error);
     return status == LEAT_OK ? write_area(s, error) : status;
 }

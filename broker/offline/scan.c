@@ -125,8 +125,11 @@ enum leat_status scan_read(struct scan *s, uint32_t i, scan_visit *visit, void *
     if (source->size > source->m.segment_bytes)
         source->size = source->m.segment_bytes; /* what stands behind is never looked at */
     for (uint64_t offset = 0; offset < source->size && status == LEAT_OK;) {
-        struct scan_block b;
+        struct scan_block b = {0};
         enum record_verdict verdict = scan_look(source, segment, offset, &b);
+        if (offset == 0)
+            segment->newer =
+                verdict == RECORD_FOREIGN && b.r.cluster == source->m.cluster && b.r.incarnation > segment->incarnation;
         if (verdict == RECORD_TOO_NEW)
             status = source_say(LEAT_TOO_NEW, error, "log-%08u, byte %llu: a block of a newer version of Leat",
                                 segment->number, (unsigned long long)offset);
@@ -245,6 +248,13 @@ enum leat_status scan_keep(struct scan *s, uint32_t i, scan_visit *visit, void *
     g->bad_last = s->source->bad_last;
     source_leave(s->source);
     return LEAT_OK;
+}
+
+bool scan_headless(const struct scan *s, uint32_t i)
+{
+    const struct scan_segment *g = &s->segments[i];
+    const struct scan_run *first = g->runs > 0 ? &s->runs[g->runs_from] : NULL;
+    return !g->keep && g->listed_first > 0 && (!first || first->from != 0 || first->first != g->listed_first);
 }
 
 enum leat_status scan_again(struct scan *s, uint32_t i, uint64_t from, uint64_t end, scan_visit *visit, void *context,

@@ -39,6 +39,7 @@ struct scan_segment {
     uint64_t listed_first;                /* what the manifest says; 0: a spare, or not known */
     int64_t size;                         /* bytes of the file; -1: missing */
     uint64_t bad_from, bad_end, bad_last; /* unreadable, as in source.h */
+    bool newer;                           /* it begins with a block of a later life than the manifest knows */
     bool kept_broken;                     /* pages of its directory are damaged, or all of it is missing */
     bool keep;                            /* it holds survivors of blocks listed_first..kept_last */
     uint64_t kept_last;
@@ -75,6 +76,9 @@ struct scan {
 /* scan_open: names the segments; nothing is read yet. */
 enum leat_status scan_open(struct scan *s, struct source *source, char error[SOURCE_ERROR]);
 void scan_close(struct scan *s);
+
+/* scan_headless: a log segment does not begin with the block that the manifest says; a start looks at that. */
+bool scan_headless(const struct scan *s, uint32_t i);
 
 /* scan_segment: reads segment `i` of s->segments; each whole block is shown to `visit` (or NULL). */
 enum leat_status scan_read(struct scan *s, uint32_t i, scan_visit *visit, void *context, char error[SOURCE_ERROR]);

@@ -198,8 +198,12 @@ TEST(offline, a_lost_segment_is_told_and_costs_what_stood_in_it)
 
 TEST(offline, a_segment_of_nobody_is_put_aside)
 {
+    char name[DISK_NAME_MAX];
     work(2, true);
-    assert_true(fake_disk_copy(stage->disk, "log-00000001", "log-00000099"));
+    look();
+    source_segment_name(name, scan.segments[judge.segment].number);
+    look_away();
+    assert_true(fake_disk_copy(stage->disk, name, "log-00000099"));
     assert_int_equal(check(false), LEAT_CORRUPT);
     assert_non_null(strstr(said, "log-00000099: it holds blocks, but the manifest does not list it"));
     assert_true(refused());
