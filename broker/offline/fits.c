@@ -29,11 +29,11 @@ static bool fits_reaped(const struct engine *e, const struct fact_queue *f)
 static bool fits_put(const struct engine *e, const struct fact *f)
 {
     const struct queue *q = fits_queue(e, f->put.queue, QUEUE_LIVE);
-    if (!q || f->put.durability > 3 || f->at.ns < e->latest.ns || fact_size(f) / 8 > READY_SIZE8_MAX ||
-        f->place / 8 > READY_PLACE8_MAX || lsn_block(f->lsn) > READY_BLOCK_MAX)
+    if (!q || f->put.durability > 3 || f->at.ns < e->latest.ns || fact_size(f) / 8 > RUNS_SIZE8_MAX ||
+        f->place / 8 > RUNS_PLACE8_MAX || lsn_block(f->lsn) > RUNS_BLOCK_MAX)
         return false;
     if (f->put.slot == SLAB_NONE)
-        return ready_has_room(&q->ready, &e->chunks, f->at);
+        return ready_has_room(&q->ready, &e->chunks);
     return f->put.slot == slab_next(&e->slots);
 }
 
