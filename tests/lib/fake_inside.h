@@ -74,7 +74,7 @@ struct disk {
     char creating_name[DISK_NAME_MAX];
     uint64_t creating_size;
     uint64_t bytes_read;
-    void *memory; /* of disk_memory() */
+    void *memory;     /* of disk_memory() */
     struct lie *lies; /* room for LIES, once there is one */
     uint32_t lie_count, misdirect;
     unsigned lying_reads;
