@@ -242,3 +242,25 @@ struct disk *fake_disk_clone(const struct disk *d)
     }
     return c;
 }
+
+/* -- for tests -- */
+
+unsigned fake_disk_under_way(const struct disk *d)
+{
+    return d->op_count;
+}
+
+uint64_t fake_disk_bytes_read(const struct disk *d)
+{
+    return d->bytes_read;
+}
+
+void fake_disk_resize(struct disk *d, uint64_t capacity)
+{
+    d->config.capacity = capacity;
+}
+
+void fake_disk_create_fail(struct disk *d, uint32_t times)
+{
+    d->create_failures = times;
+}

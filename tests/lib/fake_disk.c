@@ -565,29 +565,9 @@ void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int
     d->failure[kind] = result;
 }
 
-void fake_disk_resize(struct disk *d, uint64_t capacity)
-{
-    d->config.capacity = capacity;
-}
-
-void fake_disk_create_fail(struct disk *d, uint32_t times)
-{
-    d->create_failures = times;
-}
-
 uint64_t fake_disk_bytes(const struct disk *d)
 {
     return used(d);
-}
-
-unsigned fake_disk_under_way(const struct disk *d)
-{
-    return d->op_count;
-}
-
-uint64_t fake_disk_bytes_read(const struct disk *d)
-{
-    return d->bytes_read;
 }
 
 /* -- opening -- */
