@@ -91,8 +91,6 @@ static enum leat_status watch(struct leat *l, const struct arguments *a)
 {
     bool live = isatty(STDOUT_FILENO) && !arguments_given(a, OPTION_JSON);
     uint64_t interval = arguments_number(a, OPTION_INTERVAL, LEAT_SECOND);
-    if (interval < INTERVAL_MIN_MS * LEAT_MILLISECOND)
-        return report_usage("--interval must be %dms at least", INTERVAL_MIN_MS);
     struct look before = {0}, look;
     struct timespec pause = {.tv_sec = (time_t)(interval / LEAT_SECOND), .tv_nsec = (long)(interval % LEAT_SECOND)};
     for (;;) {
@@ -115,6 +113,8 @@ static enum leat_status watch(struct leat *l, const struct arguments *a)
 int cmd_top(const struct arguments *a)
 {
     int code;
+    if (arguments_number(a, OPTION_INTERVAL, LEAT_SECOND) < INTERVAL_MIN_MS * LEAT_MILLISECOND)
+        return report_usage("--interval must be %dms at least", INTERVAL_MIN_MS);
     struct leat *l = main_connect(a, PATIENCE_S * LEAT_SECOND, false, &code);
     if (!l)
         return code;

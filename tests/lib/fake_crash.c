@@ -224,6 +224,7 @@ static void *copy_of(const void *bytes, uint64_t size)
 struct disk *fake_disk_clone(const struct disk *d)
 {
     struct disk *c = copy_of(d, sizeof *d);
+    c->memory = NULL; /* whoever opens it gets an area of its own */
     c->writes = copy_of(d->writes, d->write_room * sizeof d->writes[0]);
     if (d->lies)
         c->lies = copy_of(d->lies, LIES * sizeof d->lies[0]);

@@ -41,7 +41,7 @@ struct page *fake_disk_new_page(void)
 {
     struct page *p = free_pages;
     if (p)
-        memcpy(&free_pages, p, sizeof free_pages);
+        memcpy(&free_pages, (const void *)p, sizeof(void *));
     else
         p = malloc(sizeof *p);
     must(p);
@@ -53,7 +53,7 @@ void fake_disk_free_page(struct page *p)
 {
     if (!p)
         return;
-    memcpy(p, &free_pages, sizeof free_pages);
+    memcpy((void *)p, &free_pages, sizeof(void *));
     free_pages = p;
 }
 
