@@ -149,7 +149,7 @@ uint64_t journal_tail_bytes(const struct journal *j);
 /* Few segments are free, so that puts are or will soon be refused: a checkpoint may free some, however short the tail
  * behind the last one. */
 bool journal_short(const struct journal *j);
-/* Many segments hold nothing that lives any more, and only wait for a checkpoint. */
+/* Many segments hold nothing that lives any more, or a backup has let go of some: they only wait for a checkpoint. */
 bool journal_hoards(const struct journal *j);
 
 /* Liveness of segments: how many live (not gone) message bodies, of how many bytes, lie in a block's segment is kept by

@@ -273,16 +273,21 @@ static uint64_t replay_claimed_end(struct journal *j, const struct tear *tear)
     return whole && end <= j->segments.bytes ? end : 0;
 }
 
+/* The page at `offset` of a segment, or NULL where there is none. */
+static const uint8_t *replay_page(struct journal *j, uint32_t order, uint64_t offset)
+{
+    uint64_t available;
+    if (order >= j->segments.total || offset == j->segments.bytes)
+        return NULL;
+    return window_get(j, &j->replay->window, segment_at(j, order)->file, j->segments.bytes, offset, DISK_BLOCK,
+                      &available);
+}
+
 /* Whether what stands there calls itself the missing block: for the sentence and the counter, no more. */
 static bool replay_claims(struct journal *j, uint32_t order, uint64_t offset)
 {
-    if (order >= j->segments.total || offset == j->segments.bytes)
-        return false;
-    uint64_t available;
-    const struct segment *s = segment_at(j, order);
-    const uint8_t *bytes =
-        window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, DISK_BLOCK, &available);
-    return memcmp(bytes, "leat blk", 8) == 0 && le32_get(bytes + 12) == s->incarnation &&
+    const uint8_t *bytes = replay_page(j, order, offset);
+    return bytes && memcmp(bytes, "leat blk", 8) == 0 && le32_get(bytes + 12) == segment_at(j, order)->incarnation &&
            le64_get(bytes + 24) == j->sealed + 1;
 }
 
@@ -326,15 +331,12 @@ static enum leat_status replay_rotten(struct journal *j, const struct tear *tear
 /* A whole block of another data directory stands where the log would go on: somebody has exchanged the file. */
 static bool replay_stranger(struct journal *j, uint32_t order, uint64_t offset)
 {
-    if (order >= j->segments.total || offset == j->segments.bytes)
+    const uint8_t *bytes = replay_page(j, order, offset);
+    if (!bytes)
         return false;
-    uint64_t available;
-    const struct segment *s = segment_at(j, order);
-    const uint8_t *bytes =
-        window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, DISK_BLOCK, &available);
     struct record found,
         theirs = {.cluster = le64_get(bytes + 16), .incarnation = le32_get(bytes + 12), .number = le64_get(bytes + 24)};
-    enum record_verdict verdict = record_open(&found, bytes, available, &theirs);
+    enum record_verdict verdict = record_open(&found, bytes, DISK_BLOCK, &theirs);
     return theirs.cluster != j->ledger.m.cluster && (verdict == RECORD_OK || verdict == RECORD_CUT);
 }
 

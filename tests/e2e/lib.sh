@@ -7,6 +7,7 @@
 #                                 later it listens on the same port. False: it has ended or was silent for a minute
 #   broker_ends SIGNAL            and what it returned is in $code
 #   background COMMAND...         a process that ends with us: $!; its output goes to a file of its own
+#   loop_disk CHECK SIZE          a file system of its own; judge HISTORY: what clients wrote down, promise by promise
 #   finish                        prints "N passed, N failed[, N skipped]"
 #
 # Nothing sleeps in place of an event: a start is over when its line has been read, an end when wait returns, progress
@@ -99,6 +100,36 @@ until_lines() {
         read -r -t 0.02 <>"$T/.never" || :
     done
 }
+# judge HISTORY [WORDS]: a check for each promise, by prog_judge; what it said stays in $T/judged.
+judge() {
+    local verdict promise rest
+    is "${2:-}the history is judged" verdicts "$1"
+    while read -r verdict promise rest; do
+        case $verdict in kept | broken) is "${2:-}$promise $rest" [ "$verdict" = kept ] ;; esac
+    done <"$T/judged"
+    grep ^seen "$T/judged"
+}
+verdicts() {
+    timeout 120 "$B/prog_judge" "$1" >"$T/judged"
+    grep -qE '^(kept|broken) ' "$T/judged"
+}
+# loop_disk CHECK SIZE [OPTION...]: an ext4 of that size on a loop file, at $T/disk. Where that cannot be, CHECK is skipped.
+loop_disk() {
+    local check=$1
+    if [ "$(id -u)" != 0 ]; then
+        skip "$check" "not root: cannot mount a loop file"
+        finish
+    fi
+    mkdir "$T/disk"
+    truncate -s "$2" "$T/image"
+    mkfs.ext4 -q -F "${@:3}" "$T/image" >"$T/mkfs" 2>&1
+    if ! plug_in 2>"$T/mount"; then
+        skip "$check" "no loop devices here: $(cat "$T/mount")"
+        finish
+    fi
+    mounts=$T/disk
+}
+plug_in() { mount -o loop "$T/image" "$T/disk"; }
 # unmount DIRECTORY: the kernel lets go of a dead process's io_uring files a moment after it has ended.
 unmount() {
     local end=$((SECONDS + 30))

@@ -13,12 +13,6 @@ start() { # DIRECTORY
     http=$(sed -n 's|^leatd: http .*:\([0-9]*\).*|\1|p' "$T/broker.err" | tail -n 1)
     export LEAT_ADDRESS=$address
 }
-judge() { # WHAT HISTORY
-    timeout 120 "$B/prog_judge" "$2" >"$T/said"
-    while read -r verdict promise rest; do
-        case $verdict in kept | broken) is "$1: $promise ${rest}" [ "$verdict" = kept ] ;; esac
-    done <"$T/said"
-}
 
 # -- a backup under load --
 is "the broker starts" start "$T/data" || finish
@@ -96,7 +90,7 @@ else
 fi
 is "the queue of the original can be drained" timeout 120 "$B/prog_history" drain "$address" jobs "$T/drained"
 cat "$T/history" "$T/drained" >"$T/whole"
-judge original "$T/whole"
+judge "$T/whole" "original: "
 broker_ends TERM
 is "SIGTERM ends the broker well" [ "$code" = 0 ]
 
@@ -117,8 +111,8 @@ is "its queue can be drained" timeout 120 "$B/prog_history" drain "$address" job
         $1 == "d" || $1 == "w" { print }' "$T/history"
     cat "$T/found"
 } >"$T/expected"
-judge copy "$T/expected"
-is "it was a real run" [ "$(sed -n 's/^seen: \([0-9]*\) puts ok.*/\1/p' "$T/said")" -ge 1000 ]
+judge "$T/expected" "copy: "
+is "it was a real run" [ "$(sed -n 's/^seen: \([0-9]*\) puts ok.*/\1/p' "$T/judged")" -ge 1000 ]
 broker_ends KILL
 is "it starts once more after a crash" start "$T/restored"
 is "with what it had" [ "$(stat_of cold ready)" = 59999 ]

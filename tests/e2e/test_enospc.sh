@@ -4,18 +4,7 @@
 # The data directory is on an ext4 of 64 MiB on a loop file, so small that the file system is full before disk_max is
 # reached. The broker is also killed while it is full: it must start again on what it has, and have every message.
 . tests/e2e/lib.sh enospc
-if [ "$(id -u)" != 0 ]; then
-    skip full_disk "not root: cannot mount a loop file"
-    finish
-fi
-mkdir "$T/disk"
-truncate -s 64M "$T/image"
-mkfs.ext4 -q -F -m 0 "$T/image" >"$T/mkfs" 2>&1
-if ! mount -o loop "$T/image" "$T/disk" 2>"$T/mount"; then
-    skip full_disk "no loop devices here: $(cat "$T/mount")"
-    finish
-fi
-mounts=$T/disk
+loop_disk full_disk 64M -m 0
 OPTIONS=(--data "$T/disk/data" "${SMALL[@]}" --segment-size 2M --block-max 512K --disk-max 1G)
 export LEAT_ADDRESS
 

@@ -35,11 +35,7 @@ is "leases ran out meanwhile (${expiries:-0})" [ "${expiries:-0}" -ge 1 ]
 kill -TERM $clients
 is "the clients end well, without having been started again" wait $clients
 is "the queue can be drained" timeout 120 "$B/prog_history" drain "$address" jobs "$T/history"
-timeout 60 "$B/prog_judge" "$T/history" >"$T/judged"
-while read -r verdict promise rest; do
-    case $verdict in kept | broken) is "$promise $rest" [ "$verdict" = kept ] ;; esac
-done <"$T/judged"
-grep ^seen "$T/judged"
+judge "$T/history"
 broker_ends TERM
 is "SIGTERM ends the broker well" [ "$code" = 0 ]
 finish

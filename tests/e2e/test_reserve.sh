@@ -9,18 +9,7 @@
 mib=40
 [ "$1" = --full ] && mib=8192
 . tests/e2e/lib.sh reserve
-if [ "$(id -u)" != 0 ]; then
-    skip full_disk "not root: cannot mount a loop file"
-    finish
-fi
-mkdir "$T/disk"
-truncate -s 64M "$T/image"
-mkfs.ext4 -q -F -m 0 "$T/image" >"$T/mkfs" 2>&1
-if ! mount -o loop "$T/image" "$T/disk" 2>"$T/mount"; then
-    skip full_disk "no loop devices here: $(cat "$T/mount")"
-    finish
-fi
-mounts=$T/disk
+loop_disk full_disk 64M -m 0
 OPTIONS=(--data "$T/disk/data" "${SMALL[@]}" --segment-size 1M --block-max 256K --disk-max 1G --http 127.0.0.1:0)
 export LEAT_ADDRESS
 counter() { "$B/leat" queue stat jobs --json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }

@@ -8,18 +8,7 @@ cycles=4
 . tests/e2e/lib.sh slow
 RANDOM=${SEED:-$$}
 export LEAT_ADDRESS
-if [ "$(id -u)" != 0 ]; then
-    skip slow_disk "not root: cannot mount a loop file"
-    finish
-fi
-mkdir "$T/disk"
-truncate -s 192M "$T/image"
-mkfs.ext4 -q -F "$T/image" >"$T/mkfs" 2>&1
-if ! mount -o loop "$T/image" "$T/disk" 2>"$T/mount"; then
-    skip slow_disk "no loop devices here: $(cat "$T/mount")"
-    finish
-fi
-mounts=$T/disk
+loop_disk slow_disk 192M
 device=$(mountpoint -d "$T/disk")
 
 # A group whose writes to the device can be throttled: its directory and which version, or nothing.
@@ -99,11 +88,7 @@ is "and serves as fast as before" until_lines "$T/clients" $(($(wc -l <"$T/clien
 kill -TERM $clients
 is "the clients end well, without having been started again" wait $clients
 is "the queue can be drained" timeout 120 "$B/prog_history" drain "$address" jobs "$T/history"
-timeout 60 "$B/prog_judge" "$T/history" >"$T/judged"
-while read -r verdict promise rest; do
-    case $verdict in kept | broken) is "$promise $rest" [ "$verdict" = kept ] ;; esac
-done <"$T/judged"
-grep ^seen "$T/judged"
+judge "$T/history"
 broker_ends TERM
 is "SIGTERM ends the broker well" [ "$code" = 0 ]
 finish
