@@ -74,9 +74,10 @@ bool flight_launch(struct journal *j)
 
 /* -- completions -- */
 
+/* After a failure nothing is durable that was not so before, whatever still completes. */
 static void flight_safe(struct journal *j)
 {
-    while (j->flying > 0) {
+    while (j->flying > 0 && j->error == LEAT_OK) {
         struct flight *f = &j->flights[(j->durable + 1) % LOG_DEPTH_MAX];
         if (f->state != FLIGHT_SAFE)
             return;

@@ -28,6 +28,7 @@ enum { REPLAY_WINDOW = 16 * 1024 * 1024, REPLAY_GLANCE = 256 * 1024 };
 
 struct replay {
     struct window window;
+    struct window next; /* the start of the segment behind the log's last: a look there costs a page, and no place */
     struct image image;
     uint64_t known; /* W */
     uint32_t largest;
@@ -83,8 +84,10 @@ enum leat_status replay_open(struct journal *j, char error[256])
     struct segments *t = &j->segments;
     struct replay *r = j->replay = calloc(1, sizeof *r);
     uint64_t capacity = t->bytes < REPLAY_WINDOW ? max64(t->bytes, 128 * 1024) : REPLAY_WINDOW;
-    if (!r || !window_open(&r->window, capacity))
+    if (!r || !window_open(&r->window, capacity) ||
+        !window_open(&r->next, t->bytes < RECORD_MAX ? t->bytes : RECORD_MAX))
         return recover_say(LEAT_NO_MEMORY, error, "no memory for reading the log");
+    r->next.piece_max = DISK_BLOCK;
     r->known = max64(m->checkpoint_block, m->proven);
     r->largest = j->block_max;
     r->image.done = m->checkpoint_block == 0;
@@ -122,6 +125,7 @@ void replay_close(struct journal *j)
     if (!j->replay)
         return;
     window_close(&j->replay->window);
+    window_close(&j->replay->next);
     free(j->replay->image.index);
     free(j->replay);
     j->replay = NULL;
@@ -138,19 +142,25 @@ uint32_t journal_replay_image(struct journal *j, uint8_t *bytes, uint32_t max, e
 
 /* -- blocks -- */
 
+static struct window *replay_window(struct journal *j, uint32_t order, uint64_t offset)
+{
+    return order == j->segments.log_count && offset == 0 ? &j->replay->next : &j->replay->window;
+}
+
 /* Judges what lies at `offset` of a segment; reads a page, and the rest of a block that says it is the expected one. */
 static enum record_verdict replay_look(struct journal *j, uint32_t order, uint64_t offset, struct record *expected,
                                        struct record *found, const uint8_t **bytes)
 {
     const struct segment *s = segment_at(j, order);
+    struct window *w = replay_window(j, order, offset);
     uint64_t available, need = DISK_BLOCK;
     expected->incarnation = s->incarnation;
     expected->cluster = j->ledger.m.cluster;
     for (;;) {
-        *bytes = window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, need, &available);
-        if (j->replay->window.unreadable != RECOVER_WHOLE && !j->replay->unreadable) {
+        *bytes = window_get(j, w, s->file, j->segments.bytes, offset, need, &available);
+        if (w->unreadable != RECOVER_WHOLE && !j->replay->unreadable) {
             j->replay->unreadable = true;
-            j->replay->unreadable_at = j->replay->window.unreadable;
+            j->replay->unreadable_at = w->unreadable;
             j->replay->unreadable_name = s->name;
         }
         enum record_verdict verdict = record_open(found, *bytes, available, expected);
@@ -218,7 +228,7 @@ static uint32_t replay_behind(struct journal *j, struct tear *tear, uint32_t ord
     uint64_t available;
     struct segment *s = segment_at(j, order);
     const uint8_t *bytes =
-        window_get(j, &j->replay->window, s->file, j->segments.bytes, offset, DISK_BLOCK, &available);
+        window_get(j, replay_window(j, order, offset), s->file, j->segments.bytes, offset, DISK_BLOCK, &available);
     struct record expected = {.number = le64_get(bytes + 24)}, found;
     if (expected.number <= tear->block)
         return 0;
@@ -279,8 +289,8 @@ static const uint8_t *replay_page(struct journal *j, uint32_t order, uint64_t of
     uint64_t available;
     if (order >= j->segments.total || offset == j->segments.bytes)
         return NULL;
-    return window_get(j, &j->replay->window, segment_at(j, order)->file, j->segments.bytes, offset, DISK_BLOCK,
-                      &available);
+    return window_get(j, replay_window(j, order, offset), segment_at(j, order)->file, j->segments.bytes, offset,
+                      DISK_BLOCK, &available);
 }
 
 /* Whether what stands there calls itself the missing block: for the sentence and the counter, no more. */

@@ -40,7 +40,7 @@ const uint8_t *window_get(struct journal *j, struct window *w, uint32_t file, ui
         uint64_t kept = inside ? w->at + w->have - offset : 0;
         if (kept > 0)
             memmove(w->bytes, w->bytes + (offset - w->at), kept);
-        w->piece = inside ? least(w->piece * 4, w->piece_max) : WINDOW_GLANCE;
+        w->piece = inside ? least(w->piece * 4, w->piece_max) : least(WINDOW_GLANCE, w->piece_max);
         uint64_t more = need - kept > w->piece ? need - kept : w->piece;
         more = least(least(more, w->capacity - kept), end - offset - kept);
         if (!inside)

@@ -1,6 +1,5 @@
 /* window.h - reads a file from front to back, and shows any stretch in one piece. A look at another place reads 64 KiB;
- * who reads on gets four times as much each time, up to piece_max (2 MiB, until
- * the owner says less).
+ * who reads on gets four times as much each time, up to piece_max (2 MiB, until the owner says less).
  *
  * Memory: one buffer, allocated at open. What cannot be read shows as bytes that match no checksum (recover_read()).
  * Thread: the shard's; blocks. */

@@ -247,6 +247,8 @@ static unsigned rig_clean(struct log_rig *r)
     }
     while ((bytes = journal_clean_next(r->journal, &fact)) != NULL) {
         uint64_t i = rig_fact_at(r, fact.lsn);
+        if (r->wrong == RIG_FIRST_ASKED)
+            r->wrong = i;
         journal_clean_judge(r->journal, log_rig_is(r, bytes, i) && i != r->wrong);
         n++;
     }

@@ -14,6 +14,7 @@
 #include "prng.h"
 
 enum { RIG_FACTS_MAX = 65536 };
+#define RIG_FIRST_ASKED UINT64_MAX
 
 struct log_rig {
     struct journal_config config;
@@ -35,7 +36,7 @@ struct log_rig {
     uint32_t wrote[RIG_FACTS_MAX]; /* the epoch that appended it */
     bool pinned[RIG_FACTS_MAX];    /* lives in the image and in memory */
     bool cleans;                   /* each step drives the cleaner, too */
-    uint64_t wrong;                /* the cleaner is told that this fact is wrong */
+    uint64_t wrong; /* the cleaner is told that this fact is wrong; RIG_FIRST_ASKED: the first it asks about */
     struct journal_survivor survivors[RIG_FACTS_MAX];
     bool mortal; /* bodies die by the rule below when later facts are applied, and nobody pins by hand */
 };

@@ -117,14 +117,17 @@ TEST(clean, a_few_segments_are_never_cleaned)
 TEST(clean, a_wrong_fact_is_not_copied_its_segment_stays_and_the_others_are_cleaned)
 {
     struct log_rig *r = made(7, 2);
-    r->wrong = 20 * EVERY;
+    r->wrong = RIG_FIRST_ASKED;
     traffic(r, 6000);
     cleaned(r);
     struct journal_counters c = journal_counters(r->journal);
+    uint64_t kept = 0;
+    for (uint64_t i = EVERY; i <= r->appended; i += EVERY)
+        kept += journal_kept(r->journal, r->lsn[i]);
     assert_int_equal(c.cleanings_given_up, 1);
     assert_true(c.cleanings > 3);
     assert_false(journal_kept(r->journal, r->lsn[r->wrong]));
-    assert_true(journal_kept(r->journal, r->lsn[60 * EVERY]));
+    assert_true(kept > 6000 / EVERY / 4);
     assert_true(log_rig_check_bodies(r));
     log_rig_free(r);
 }
