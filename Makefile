@@ -239,7 +239,7 @@ SEEDS ?= 1..2000
 sim:
 ifeq ($(BUG),0)
 	@$(MAKE) --no-print-directory $(B)/leat-sim
-	@$(B)/leat-sim --seeds $(SEEDS)
+	@B=$(B) SEEDS=$(SEEDS) bash tests/sim/run_sim.sh
 else
 	@B=$(B) tests/sim/planted.sh $(BUG)
 endif
