@@ -13,7 +13,7 @@
  * as used. The area of the checkpoint is held until it was read; the other one takes the next checkpoint, and the one
  * after that waits. A backup begins between two checkpoints and two runs of the cleaner, because who is under way has
  * already decided which segments he will set free. Where the log runs short of segments that a backup holds, the backup
- * is given up. */
+ * is given up; the next one begins behind the checkpoint that sets them free. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,9 +54,16 @@ bool backup_holds_area(const struct journal *j, uint32_t area)
     return b->state == BACKUP_RUNNING && b->area_bytes > 0 && b->passed == 0 && area == b->area;
 }
 
+/* Space is short, and the next checkpoint frees what an earlier backup held: it comes first, or a client that asks
+ * again at once would keep it for ever. */
+static bool backup_yields(const struct journal *j)
+{
+    return j->backup.let_go && journal_short(j);
+}
+
 bool backup_waits(const struct journal *j)
 {
-    return j->backup.state == BACKUP_WANTED;
+    return j->backup.state == BACKUP_WANTED && !backup_yields(j);
 }
 
 /* -- beginning -- */
@@ -131,7 +138,7 @@ bool journal_backup_begin(struct journal *j)
         b->wanted = journal_appended(j);
         b->state = BACKUP_WANTED;
     }
-    if (j->durable < b->wanted || j->durable == 0 || backup_must_wait(j))
+    if (j->durable < b->wanted || j->durable == 0 || backup_yields(j) || backup_must_wait(j))
         return false;
     b->state = BACKUP_RUNNING;
     b->serial++;

@@ -79,6 +79,12 @@ struct segment {
 enum log_creating { CREATING_NOTHING, CREATING_SEGMENT, CREATING_AREA };
 enum log_trim { TRIM_NOTHING, TRIM_ERASING, TRIM_FLUSHING, TRIM_LISTED };
 
+/* Spares in memory that are none on the disk before this version of the manifest is durable. */
+struct credit {
+    uint64_t version;
+    uint32_t spares;
+};
+
 struct segments {
     struct segment *pool;
     uint16_t *order; /* slots: log_count that hold the log, then the spares in the order in which they are entered */
@@ -90,6 +96,7 @@ struct segments {
     uint32_t log_count; /* the last of them is the current one */
     uint16_t borrowed;  /* slot of the one that the cleaner writes; it is not in the order, but listed as a spare */
     bool lend;          /* the cleaner wants one spare more */
+    struct credit credit[2];
     uint32_t next_name;
     uint64_t bytes;       /* of each */
     uint64_t tail;        /* offset of the next block in the current one */
@@ -382,7 +389,8 @@ struct segment *segment_at(const struct journal *j, uint32_t order);
 uint64_t segment_last(const struct segment *s);
 /* Files that there are. */
 uint32_t segment_count(const struct journal *j);
-/* Free segments, those that may still be made included; and whether more may come without a checkpoint. */
+/* Free segments by what the manifest on the disk says, those that may still be made included; and whether more may come
+ * without a checkpoint. */
 uint32_t segment_free(const struct journal *j);
 bool segment_coming(const struct journal *j);
 /* Whether a fact of this purpose would leave too few segments to what comes after it. */

@@ -15,6 +15,10 @@
  * lost in a crash. What the cleaner has replaced goes at once (clean.c says why that is safe); a read that is under way
  * holds it until it has ended.
  *
+ * What has become a spare counts as free when the manifest says so. A crash before that brings the old arrangement
+ * back; what had been let in on credit would then stand where acks go round and starts have their room, and neither
+ * these nor the cleaner would find any, for ever.
+ *
  * Space: with T = disk_max / segment bytes, puts are refused when fewer than T/4 segments (2 to 8) are free or may
  * still be made, takes below T/8 (1 to 4); below T/16 (1 or 2) leases and delays that end wait unlogged; acks go on
  * until no segment has room. A block that the open block may become always has a place (segment_room() at each
@@ -66,9 +70,31 @@ static uint32_t segment_makeable(const struct journal *j)
     return j->segments.full ? 0 : room < j->segments.affordable ? room : j->segments.affordable;
 }
 
+/* Spares that the manifest on the disk still calls something else. New files are not of them: after a crash they can be
+ * made again. */
+static uint32_t segment_on_credit(const struct journal *j)
+{
+    uint32_t n = 0;
+    for (unsigned i = 0; i < 2; i++)
+        n += j->segments.credit[i].version > j->ledger.durable ? j->segments.credit[i].spares : 0;
+    return n;
+}
+
+/* One spare more that is one from this version on. At most two versions are not durable: one is written, one is next.
+ */
+static void segment_give_credit(struct journal *j, uint64_t version)
+{
+    struct credit *c = &j->segments.credit[version % 2];
+    if (c->version != version)
+        *c = (struct credit){.version = version};
+    c->spares++;
+}
+
 uint32_t segment_free(const struct journal *j)
 {
-    return j->segments.total - j->segments.log_count + segment_makeable(j);
+    uint32_t spares = j->segments.total - j->segments.log_count, credit = segment_on_credit(j);
+    must(credit <= spares);
+    return spares - credit + segment_makeable(j);
 }
 
 static uint32_t segment_mark_of_puts(const struct journal *j)
@@ -223,6 +249,7 @@ static void segment_renew(struct journal *j, struct segment *s)
                           .index = s->index,
                           .reads = s->reads,
                           .ready = ledger_change(j)};
+    segment_give_credit(j, s->ready);
 }
 
 /* From the log to the end of the spares. */

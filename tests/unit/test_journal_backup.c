@@ -405,6 +405,36 @@ TEST(backup, it_gives_way_before_puts_are_refused_for_its_sake)
     log_rig_free(r);
 }
 
+/* Else a client that asks again at once would hold for ever what the log needs. */
+TEST(backup, the_next_one_waits_for_the_checkpoint_that_frees_what_a_lost_one_held)
+{
+    struct log_rig *r = tiny(14);
+    struct copier c;
+    churn(r);
+    assert_true(log_rig_checkpoint(r));
+    churn(r);
+    begin(&c, r);
+    while (c.file < 3)
+        assert_true(copy_piece(&c));
+    for (unsigned i = 0; journal_backup_running(r->journal); i++) {
+        assert_true(i < 2000);
+        put_one(r);
+        assert_true(log_rig_settle(r));
+        if (journal_tail_bytes(r->journal) > 30000)
+            assert_true(log_rig_checkpoint(r));
+    }
+    assert_true(journal_short(r->journal));
+    uint64_t free = journal_counters(r->journal).free_segments;
+    journal_backup_end(r->journal);
+    assert_true(log_rig_settle(r));
+    assert_false(journal_backup_begin(r->journal));
+    assert_true(log_rig_checkpoint(r));
+    assert_true(journal_backup_begin(r->journal));
+    assert_true(journal_counters(r->journal).free_segments > free);
+    copier_free(&c);
+    log_rig_free(r);
+}
+
 TEST(backup, a_log_that_is_short_for_other_reasons_can_be_copied)
 {
     struct log_rig *r = tiny(15);

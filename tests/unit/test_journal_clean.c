@@ -298,6 +298,116 @@ TEST(clean, on_a_full_disk_cleaning_goes_on_and_makes_room_for_puts)
     log_rig_free(r);
 }
 
+/* A disk of five segments, full of puts of which some live. */
+static struct log_rig *filled(void)
+{
+    struct fake_disk_config disk = {.seed = 21};
+    disk.latency_min = disk.latency_max = duration_us(20);
+    struct journal_config config = log_rig_config();
+    config.disk_max = 5 * SEGMENT;
+    struct log_rig *r = log_rig_make(&disk, &config);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    for (unsigned refused = 0; refused < 50;) {
+        bool put = log_rig_append(r, JOURNAL_PUT, true, r->appended % 4 == 0);
+        refused += !put && journal_refusal(r->journal) == LEAT_NO_SPACE;
+        log_rig_step(r, duration_us(100));
+    }
+    assert_true(log_rig_settle(r));
+    return r;
+}
+
+/* The cleaner has just replaced segments, and the manifest is busy with an older change. */
+static struct log_rig *replaced(void)
+{
+    struct log_rig *r = filled();
+    assert_true(log_rig_checkpoint(r));
+    r->cleans = true;
+    for (unsigned i = 0; i < 10000 && r->journal->clean.state != CLEAN_PUBLISHING; i++) {
+        if (r->journal->clean.state == CLEAN_FLUSHING)
+            ledger_change(r->journal);
+        log_rig_step(r, duration_us(1));
+    }
+    assert_int_equal(r->journal->clean.state, CLEAN_PUBLISHING);
+    assert_true(r->journal->ledger.started < r->journal->clean.version);
+    return r;
+}
+
+/* Acks that fill the disk many times over, with checkpoints on the way. */
+static void acks_go_round(struct log_rig *r)
+{
+    for (unsigned i = 0; i < 500; i++) {
+        for (unsigned tries = 0; !log_rig_append(r, JOURNAL_ACK, true, false); tries++) {
+            if (tries == 100)
+                fail_msg("ack %u is refused for ever: %s", i, status_name(journal_refusal(r->journal)));
+            log_rig_checkpoint(r);
+            log_rig_step(r, duration_ms(1));
+        }
+        log_rig_step(r, duration_ms(1));
+    }
+}
+
+/* If a crash now brings the old arrangement back, no put may stand where acks go round: there would be neither room for
+ * them nor a spare for the cleaner, for ever. */
+TEST(clean, what_it_has_replaced_is_free_for_puts_when_the_manifest_says_so_and_not_before)
+{
+    struct log_rig *r = replaced();
+    assert_false(log_rig_append(r, JOURNAL_PUT, true, true));
+    assert_int_equal(journal_refusal(r->journal), LEAT_NO_SPACE);
+    while (r->journal->ledger.durable < r->journal->clean.version)
+        log_rig_step(r, duration_us(1));
+    assert_true(log_rig_append(r, JOURNAL_PUT, true, true));
+    log_rig_free(r);
+}
+
+TEST(clean, a_crash_before_the_manifest_knows_of_it_leaves_acks_their_room)
+{
+    struct log_rig *r = replaced();
+    while (log_rig_append(r, JOURNAL_PUT, true, true)) {
+    }
+    log_rig_end(r, false);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    assert_int_equal(journal_counters(r->journal).cleaned_segments, 0);
+    assert_int_equal(journal_counters(r->journal).keep_segments, 0);
+    for (uint64_t i = r->replayed_from + 1; i <= r->replayed; i++) { /* the image knows of the others */
+        journal_pin(r->journal, lsn_block(r->lsn[i]), log_rig_size(i));
+        r->pinned[i] = true;
+    }
+    acks_go_round(r);
+    assert_true(log_rig_check_bodies(r));
+    log_rig_free(r);
+}
+
+/* The same of a checkpoint: it has freed segments in memory alone. */
+TEST(clean, a_crash_before_the_manifest_knows_of_a_checkpoint_leaves_starts_their_room)
+{
+    struct log_rig *r = filled();
+    while (log_rig_append(r, JOURNAL_ACK, true, false))
+        log_rig_step(r, duration_ms(1));
+    assert_int_equal(journal_counters(r->journal).free_segments, 0);
+    for (uint64_t i = 1; i <= r->appended; i++)
+        if (r->pinned[i])
+            log_rig_unpin(r, i);
+    assert_true(log_rig_begin(r));
+    assert_true(log_rig_feed(r));
+    const struct checkpoint *c = &r->journal->checkpoint;
+    for (unsigned i = 0; i < 10000 && c->state != CHECKPOINT_PUBLISHING; i++) {
+        if (c->state == CHECKPOINT_FLUSHING)
+            ledger_change(r->journal);
+        log_rig_step(r, duration_us(1));
+    }
+    assert_int_equal(c->state, CHECKPOINT_PUBLISHING);
+    assert_true(r->journal->ledger.started < c->version);
+    while (log_rig_append(r, JOURNAL_ACK, true, false) || log_rig_append(r, JOURNAL_PUT, true, false)) {
+    }
+    log_rig_end(r, false);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    assert_true(journal_counters(r->journal).free_segments == 0);
+    assert_true(log_rig_append(r, JOURNAL_START, true, false));
+    r->cleans = true;
+    acks_go_round(r);
+    log_rig_free(r);
+}
+
 TEST(clean, a_directory_page_is_believed_only_as_what_it_is)
 {
     uint8_t page[DISK_BLOCK] = {0};
