@@ -364,12 +364,13 @@ static enum leat_status replay_end(struct journal *j, enum record_verdict verdic
                            j->replay->unreadable_name, j->replay->unreadable_at,
                            j->replay->unreadable_at + DISK_BLOCK - 1);
     }
-    if (replay_stranger(j, tear.order, tear.offset) || replay_stranger(j, j->segments.log_count, 0)) {
+    bool here = replay_stranger(j, tear.order, tear.offset);
+    if (here || replay_stranger(j, j->segments.log_count, 0)) {
         mark(stranger_refused);
         return recover_say(LEAT_CORRUPT, error,
                            "log-%08u: block %" PRIu64
                            " is damaged or missing, and one of another data directory is there",
-                           segment_at(j, tear.order)->name, tear.block);
+                           segment_at(j, here ? tear.order : j->segments.log_count)->name, tear.block);
     }
 #if LEAT_BUG == 5
     known = tear.highest = 0;

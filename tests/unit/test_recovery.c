@@ -467,9 +467,8 @@ TEST(recovery, a_range_without_a_whole_block_behind_it_goes_as_far_as_the_damage
     log_rig_free(r);
 }
 
-TEST(recovery, segments_of_another_directory_are_refused)
+static struct log_rig *of_another_directory(void)
 {
-    struct log_rig *r = written(14, true);
     struct fake_disk_config disk = {.seed = 15, .durable_writes = true};
     struct journal_config config = log_rig_config();
     config.entropy = 6;
@@ -478,10 +477,44 @@ TEST(recovery, segments_of_another_directory_are_refused)
     assert_true(log_rig_append(other, JOURNAL_ACK, true, false));
     assert_true(log_rig_settle(other));
     log_rig_end(other, true);
+    return other;
+}
+
+TEST(recovery, segments_of_another_directory_are_refused)
+{
+    struct log_rig *r = written(14, true);
+    struct log_rig *other = of_another_directory();
     static uint8_t bytes[65536];
     assert_true(fake_disk_peek(other->disk, "log-00000001", 0, bytes, sizeof bytes));
     assert_true(fake_disk_poke(r->disk, "log-00000001", 0, bytes, sizeof bytes));
     refused(r, LEAT_CORRUPT, "block 1 is damaged or missing");
+    log_rig_free(other);
+    log_rig_free(r);
+}
+
+/* The manifest does not know yet that the log has gone on there. */
+TEST(recovery, a_segment_of_another_directory_is_named_where_the_log_has_just_entered_it)
+{
+    struct fake_disk_config disk = {.seed = 17, .durable_writes = true, .latency_min = us100, .latency_max = us100};
+    struct journal_config config = log_rig_config();
+    struct log_rig *r = log_rig_make(&disk, &config);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    static uint8_t bytes[65536], page[DISK_BLOCK];
+    const char *name = "log-00000002";
+    for (unsigned i = 0; memcmp(page, "leat blk", 8) != 0; i++) {
+        assert_true(i < 1000);
+        while (!log_rig_append(r, JOURNAL_ACK, true, false))
+            log_rig_step(r, us100);
+        for (unsigned k = 0; k < 50 && r->durable < r->appended; k++)
+            log_rig_step(r, us100);
+        fake_disk_peek(r->disk, name, 0, page, sizeof page); /* false: it has not been made yet */
+    }
+    log_rig_end(r, true);
+    struct log_rig *other = of_another_directory();
+    assert_true(fake_disk_peek(other->disk, "log-00000001", 0, bytes, sizeof bytes));
+    assert_true(fake_disk_poke(r->disk, name, 0, bytes, sizeof bytes));
+    refused(r, LEAT_CORRUPT, "log-00000002: block ");
+    refused(r, LEAT_CORRUPT, "is damaged or missing, and one of another data directory is there");
     log_rig_free(other);
     log_rig_free(r);
 }
