@@ -115,7 +115,7 @@ static struct message *take_slot(struct engine *e, uint32_t expected)
     m->state = MESSAGE_FREE;
     m->attempts = 0;
     m->epoch = 0;
-    m->child = 0;
+    m->since = (struct instant){0}; /* child and rank as well */
     return m;
 }
 

@@ -43,7 +43,10 @@ struct message {
     struct instant due; /* leased: deadline; delayed: when it becomes ready */
     union {
         struct instant since; /* leased, delayed: since when */
-        uint64_t child;       /* in the heap: first child */
+        struct {
+            uint32_t child; /* in the heap: first child */
+            uint32_t rank;  /* one more than the highest of its children; 0 without any */
+        };
     };
     uint32_t queue;
     uint32_t generation; /* one more at every lease of this slot; a receipt with another one is stale */

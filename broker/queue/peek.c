@@ -44,7 +44,7 @@ static void peek_heap(struct peek *p, uint32_t root)
         memmove(list, list + 1, --n * sizeof *list);
         peek_slot(p, slot);
         unsigned room = p->max - p->count < PEEK_CANDIDATES ? p->max - p->count : PEEK_CANDIDATES;
-        uint32_t child = (uint32_t)engine_message_at(p->e, slot)->child;
+        uint32_t child = engine_message_at(p->e, slot)->child;
         for (; room > 0 && child != SLAB_NONE; child = engine_message_at(p->e, child)->next)
             peek_candidate(p->e, list, &n, room, child);
     }

@@ -1,5 +1,10 @@
 /* ready_heap.c - messages that came back, lowest position first: a pairing heap through their slots. `previous` of a
- * first child is its parent, of another one the sibling before it. */
+ * first child is its parent, of another one the sibling before it.
+ *
+ * Many come back at once when leases run out, and none is taken meanwhile. In a plain pairing heap they would all
+ * become children of one root, and the next take would join a million in one step. Therefore a newcomer is joined with
+ * its sibling of the same rank, and so on, as one is added to a binary number (the binomial queue of Vuillemin): the
+ * root has some twenty children, whatever came. */
 #include "mark.h"
 #include "ready.h"
 
@@ -24,8 +29,10 @@ static uint32_t meld(struct slab *slots, uint32_t a, uint32_t b)
         b = swap;
     }
     struct message *root = message_write(slots, a), *child = message_write(slots, b);
-    child->next = (uint32_t)root->child;
+    child->next = root->child;
     child->previous = a;
+    if (root->rank <= child->rank)
+        root->rank = child->rank + 1;
     if (child->next != SLAB_NONE)
         message_write(slots, child->next)->previous = b;
     root->child = b;
@@ -59,18 +66,40 @@ static uint32_t meld_siblings(struct slab *slots, uint32_t first)
     return heap;
 }
 
+/* While the first two children have the same rank, they become one. */
+static void carry(struct slab *slots, uint32_t parent)
+{
+    for (;;) {
+        uint32_t first = message_at(slots, parent)->child;
+        uint32_t second = first == SLAB_NONE ? SLAB_NONE : message_at(slots, first)->next;
+        if (second == SLAB_NONE || message_at(slots, first)->rank != message_at(slots, second)->rank)
+            return;
+        mark(ready_heap_carried);
+        uint32_t rest = message_at(slots, second)->next;
+        message_write(slots, first)->next = message_write(slots, second)->next = SLAB_NONE;
+        uint32_t one = meld(slots, first, second);
+        message_write(slots, one)->previous = parent;
+        message_write(slots, one)->next = rest;
+        message_write(slots, parent)->child = one;
+        if (rest != SLAB_NONE)
+            message_write(slots, rest)->previous = one;
+    }
+}
+
 void ready_heap_add(struct ready *r, struct slab *slots, uint32_t slot)
 {
     struct message *m = message_write(slots, slot);
     m->next = m->previous = SLAB_NONE;
     m->child = SLAB_NONE;
+    m->rank = 0;
     r->heap = meld(slots, r->heap, slot);
+    carry(slots, r->heap);
 }
 
 void ready_heap_remove(struct ready *r, struct slab *slots, uint32_t slot)
 {
     struct message *m = message_write(slots, slot);
-    uint32_t below = meld_siblings(slots, (uint32_t)m->child);
+    uint32_t below = meld_siblings(slots, m->child);
     m->child = SLAB_NONE;
     if (slot == r->heap) {
         r->heap = below;
@@ -121,7 +150,7 @@ bool ready_heap_sound(const struct ready *r, const struct slab *slots, uint32_t 
         *bytes += 8ull * m->where.size8;
         before = at;
         if (m->child != SLAB_NONE) {
-            at = (uint32_t)m->child;
+            at = m->child;
             continue;
         }
         while (before != SLAB_NONE && message_at(slots, before)->next == SLAB_NONE && sound)

@@ -375,7 +375,7 @@ TEST(image, a_heap_that_goes_round_in_circles_is_refused_however_many_messages_i
     struct engine *e = &l.t.leader;
     struct queue *q = slab_write(&e->queues, l.queues[0].number);
     const struct message *root = slab_at(&e->slots, q->ready.heap);
-    struct message *child = slab_write(&e->slots, (uint32_t)root->child);
+    struct message *child = slab_write(&e->slots, root->child);
     uint64_t ready = q->counters.ready;
     q->counters.ready = UINT64_MAX / 2;
     assert_refused_after(&l, &child->next, child->child, 4, "heap of returned messages");

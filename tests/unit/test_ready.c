@@ -307,3 +307,45 @@ TEST(ready, returned_messages_come_by_position_whatever_is_taken_from_the_middle
     assert_true(mark_count("ready_heap_removed_inside") > 0);
     slab_close(&slots);
 }
+
+/* The most children that a message of the heap has. */
+static uint32_t widest(const struct slab *slots)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < slots->used; i++) {
+        uint32_t n = 0;
+        for (uint32_t c = ((const struct message *)slab_at(slots, i))->child; c != SLAB_NONE; n++)
+            c = ((const struct message *)slab_at(slots, c))->next;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
+TEST(ready, a_take_joins_few_however_many_came_back_at_once)
+{
+    enum { N = 1 << 16 };
+    for (unsigned order = 0; order < 3; order++) {
+        struct slab slots;
+        struct ready r;
+        assert_int_equal(slab_open(&slots, N, sizeof(struct message)), LEAT_OK);
+        ready_init(&r);
+        for (uint32_t i = 0; i < N; i++) {
+            uint32_t slot = slab_take(&slots);
+            uint64_t position = order == 0 ? i : order == 1 ? N - i : (i * 7919u) % N;
+            ((struct message *)slab_write(&slots, slot))->lsn = lsn_make(1 + position, 0);
+            ready_heap_add(&r, &slots, slot);
+        }
+        assert_true(widest(&slots) <= 17);
+        uint64_t before = 0;
+        for (uint32_t i = 0; i < N; i++) {
+            const struct message *m = slab_at(&slots, r.heap);
+            assert_true(m->lsn.n > before);
+            before = m->lsn.n;
+            ready_heap_remove(&r, &slots, r.heap);
+            if (i % 8192 == 0)
+                assert_true(widest(&slots) <= 64);
+        }
+        assert_int_equal(r.heap, SLAB_NONE);
+        slab_close(&slots);
+    }
+}
