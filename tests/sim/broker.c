@@ -237,7 +237,8 @@ static void refused(struct broker *b, enum leat_status status, const char *error
     world_trace(w, "broker does not start: %s (%s)", status_name(status), error);
     bool excused = dead || (status == LEAT_NO_SPACE && w->phase == PHASE_SAFETY) ||
                    (status == LEAT_DISK_ERROR && b->failing) || (status == LEAT_CORRUPT && (lied || b->unsure));
-    if (!excused || ++b->refusals > 20)
+    b->refusals += status != LEAT_NO_SPACE; /* that may last as long as others fill the disk */
+    if (!excused || b->refusals > 20)
         return history_fail(&w->history, "S2: the broker does not start: %s (%s)", status_name(status), error);
     if (status == LEAT_CORRUPT && lied && !dead) {
         mark(sim_lie_refused);
