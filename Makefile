@@ -88,7 +88,7 @@ TESTLIB_OBJS := $(filter-out $(FAKE_DISK_OBJS) %/log_rig.o,$(call objs,$(call sr
 FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c)) $(B)/seeds
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
 # These run on tests/lib/fake_disk, which fills in disk.h in place of storage/uring.
-FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_offline $(B)/test_offline_% $(B)/test_journal_% $(B)/test_recovery $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
+FAKE_DISK_BINS := $(filter $(B)/test_journal $(B)/test_offline $(B)/test_offline_% $(B)/test_journal_% $(B)/test_recovery $(B)/test_recovery_% $(B)/test_fake_disk $(B)/test_shard $(B)/test_shard_%,$(UNIT_BINS))
 E2E_BINS    := $(patsubst tests/e2e/%.c,$(B)/%,$(call srcs,tests/e2e))
 EXAMPLES    := $(patsubst client/examples/%.c,$(B)/examples/%,$(call srcs,client/examples))
 

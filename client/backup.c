@@ -139,8 +139,11 @@ static enum leat_status open_directory(struct backup *b)
         return status;
     }
     status = open_file(b, manifest);
-    if (status != LEAT_OK)
+    if (status != LEAT_OK) {
+        close(b->fd); /* another backup has begun here meanwhile: what is in it is that one's */
+        b->fd = -1;
         return status;
+    }
     status = write_all(b, manifest, (const uint8_t *)unfinished, sizeof unfinished - 1);
     status = close_file(b, manifest, UNFINISHED_BYTES, status);
     if (status == LEAT_OK)

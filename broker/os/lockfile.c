@@ -22,6 +22,12 @@ static int lockfile_note(int directory, int flags)
 static enum leat_status lockfile_busy(int lock, const char *directory, char error[256])
 {
     char holder[24] = "";
+    if (flock(lock, LOCK_SH | LOCK_NB) == 0) { /* a broker would not share it */
+        snprintf(error, 256,
+                 "the data directory %s is being read (leat fsck, dump or explain): start again when it ends",
+                 directory);
+        return LEAT_BUSY;
+    }
     int fd = lockfile_note(lock, O_RDONLY);
     ssize_t n = fd < 0 ? 0 : pread(fd, holder, sizeof holder - 1, 0);
     holder[n > 0 ? strspn(holder, "0123456789") : 0] = 0;

@@ -18,6 +18,11 @@ uint32_t budget_chunks(uint64_t ready_max, uint64_t queues)
     return chunks < SLAB_NONE ? (uint32_t)chunks : SLAB_NONE - 1;
 }
 
+uint64_t budget_ready(uint32_t chunks, uint64_t queues)
+{
+    return chunks > 2 * queues ? (chunks - 2 * queues - 1) * RUNS_LEAST + 1 : 1;
+}
+
 void budget_add(struct budget *b, const char *what, uint64_t bytes)
 {
     must(b->count < BUDGET_TERMS);

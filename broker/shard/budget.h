@@ -32,5 +32,7 @@ bool budget_fits(const struct budget *b, uint64_t memory_max, char error[BUDGET_
 /* budget_chunks: chunks that hold `ready_max` ready messages of `queues` queues, the worst spread included: every queue
  * may have a first and a last chunk that are nearly empty. */
 uint32_t budget_chunks(uint64_t ready_max, uint64_t queues);
+/* budget_ready: the least `ready_max` that gives so many chunks. */
+uint64_t budget_ready(uint32_t chunks, uint64_t queues);
 
 #endif

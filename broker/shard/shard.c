@@ -5,7 +5,9 @@
  * Log time goes on by the difference of the boot clock; at a start it continues behind the newest fact: by the same
  * clock if the machine has not been booted since, else by the wall clock, and never backwards. */
 #include "shard.h"
+#include "budget.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,11 +79,11 @@ static enum leat_status shard_blob_check(struct shard *s, char error[256])
     for (unsigned i = 0; i < sizeof capacities / sizeof capacities[0]; i++) {
         if (capacities[i].is >= capacities[i].was)
             continue;
-        double scale = i == 2 ? RUNS_LEAST : 1;
+        uint64_t least = i == 2 ? budget_ready(capacities[i].was, s->config.engine.queues) : capacities[i].was;
         snprintf(error, 256,
                  "%s is smaller than what this data directory was used with, which its log may need: set it to "
-                 "%.0f at least",
-                 capacities[i].name, capacities[i].was * scale);
+                 "%" PRIu64 " at least",
+                 capacities[i].name, least);
         return LEAT_BAD_VALUE;
     }
     memcpy(s->limits.key, blob + 32, 16);

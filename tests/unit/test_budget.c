@@ -53,3 +53,14 @@ TEST(budget, chunks_suffice_for_the_worst_spread_over_queues)
     assert_int_equal(budget_chunks(RUNS_LEAST, 10), 21);
     assert_int_equal(budget_chunks(UINT64_MAX / 4, 1), SLAB_NONE - 1);
 }
+
+TEST(budget, the_ready_max_that_a_refusal_names_is_the_least_that_will_do)
+{
+    for (uint64_t ready = 1; ready < 20 * RUNS_LEAST; ready += 7) {
+        uint32_t chunks = budget_chunks(ready, 10);
+        uint64_t least = budget_ready(chunks, 10);
+        assert_true(least <= ready);
+        assert_int_equal(budget_chunks(least, 10), chunks);
+        assert_true(least == 1 || budget_chunks(least - 1, 10) < chunks);
+    }
+}

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -294,6 +295,11 @@ TEST(lockfile, a_second_holder_is_told_who_has_it_and_gets_it_when_the_first_is_
     unlink(file); /* as people do who think that it is left over */
     assert_int_equal(lockfile_take(&second, directory, error), LEAT_BUSY);
     lockfile_release(lock);
+    int reader = open(directory, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(reader, LOCK_SH), 0); /* as leat fsck does */
+    assert_int_equal(lockfile_take(&second, directory, error), LEAT_BUSY);
+    assert_non_null(strstr(error, "is being read"));
+    close(reader);
     assert_int_equal(lockfile_take(&second, directory, error), LEAT_OK);
     assert_false(lockfile_gone(second));
     unlink(file);
