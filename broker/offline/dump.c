@@ -77,6 +77,7 @@ static enum leat_status dump_all(struct dump *d, char error[SOURCE_ERROR])
     struct engine_capacity capacity;
     uint32_t sessions;
     enum leat_status status = point_load(&d->point, &d->source, error);
+    bool whole = status == LEAT_OK;
     if (status == LEAT_CORRUPT)
         fprintf(d->o->notes, "# the checkpoint cannot be read: %s\n", error);
     else if (status != LEAT_OK)
@@ -91,9 +92,12 @@ static enum leat_status dump_all(struct dump *d, char error[SOURCE_ERROR])
     status = scan_open(&d->scan, &d->source, error);
     for (uint32_t i = 0; i < d->scan.segments_count && status == LEAT_OK && !ferror(d->o->out); i++)
         status = scan_read(&d->scan, i, dump_block, d, error);
-    if (status == LEAT_OK)
-        dump_notes(d);
-    return status;
+    if (status != LEAT_OK)
+        return status;
+    dump_notes(d);
+    if (whole && d->judge.count == 0)
+        return LEAT_OK;
+    return source_say(LEAT_CORRUPT, error, "what is damaged is left out (leat fsck says more)");
 }
 
 enum leat_status dump_run(struct disk *disk, const struct dump_options *o, char error[SOURCE_ERROR])

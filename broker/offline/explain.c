@@ -242,7 +242,7 @@ static enum leat_status explain_read(struct explain *x, char error[SOURCE_ERROR]
     judge_log(&x->judge, &x->scan, &x->point);
     explain_end(x);
     if (x->judge.count > 0)
-        return source_say(LEAT_OK, error, "blocks of the log are damaged (leat fsck): there may have been more");
+        return source_say(LEAT_CORRUPT, error, "blocks of the log are damaged (leat fsck): there may have been more");
     if (x->events > 0)
         return LEAT_OK;
     return source_say(LEAT_EMPTY, error, "%s",

@@ -59,8 +59,8 @@ COMMAND(cmd_top, "top", "", 0, 0, O(INTERVAL) | O(JSON), "watch queues",
 COMMAND(
     cmd_fsck, "fsck", "DIR", 1, 1, O(JSON), "check every byte of a data directory that no broker uses",
     "Manifest, checkpoint, every block and fact of the log, and what does not belong. What a power cut leaves (a torn\n"
-    "tail, files made ahead) is said and fine. Nothing is changed. Exit codes: 0 sound; 65 corrupt; 73 a broker runs;\n"
-    "74 the disk; 76 of a newer version; 77 permission.")
+    "tail, files made ahead) is said and fine. Nothing is changed. Exit codes: 0 sound; 65 corrupt; 66 no data\n"
+    "directory; 73 a broker runs; 74 the disk; 76 of a newer version; 77 permission.")
 COMMAND(cmd_dump, "dump", "DIR", 1, 1, O(FROM) | O(TO) | O(QUEUE) | O(BODIES) | O(CELL) | O(JSON),
         "print what a data directory's log says, a fact a line",
         "LSN, time, start, fact and key=value fields, between tabs; lines with # tell of what is missing. --json: an object per\n"
