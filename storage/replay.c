@@ -10,8 +10,10 @@
  * A missing block <= W is rot, and we stop and say where. A missing block > W was never acknowledged: a torn tail.
  * Whole blocks behind it are looked for, since they may know a higher W; if they do not, they were in flight together
  * with the missing one, and are dropped. journal_start() writes zeros over them. How far to look: behind a durable
- * block that has rotted, all but the last of those in flight may be torn, and that one says that it was durable. A
- * block that was in flight and is dropped unseen does no harm, because its hash chain leads nowhere. */
+ * block that has rotted, all but the last of those in flight may be torn, and that one says that it was durable.
+ * The start of each segment behind is looked at as well, however far: where a whole segment was exchanged, nothing else
+ * may speak of its blocks. A block that was in flight and is dropped unseen does no harm, because its hash chain leads
+ * nowhere. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +30,7 @@ enum { REPLAY_WINDOW = 16 * 1024 * 1024, REPLAY_GLANCE = 256 * 1024 };
 
 struct replay {
     struct window window;
-    struct window next; /* the start of the segment behind the log's last: a look there costs a page, and no place */
+    struct window next; /* starts of segments behind the log's last: a look there costs a page, and no place */
     struct image image;
     uint64_t known; /* W */
     uint32_t largest;
@@ -154,7 +156,7 @@ uint32_t journal_replay_image(struct journal *j, uint8_t *bytes, uint32_t max, e
 
 static struct window *replay_window(struct journal *j, uint32_t order, uint64_t offset)
 {
-    return order == j->segments.log_count && offset == 0 ? &j->replay->next : &j->replay->window;
+    return order >= j->segments.log_count && offset == 0 ? &j->replay->next : &j->replay->window;
 }
 
 /* Judges what lies at `offset` of a segment; reads a page, and the rest of a block that says it is the expected one. */
@@ -268,9 +270,9 @@ static void replay_search(struct journal *j, struct tear *tear)
     uint64_t reach = (LOG_DEPTH_MAX + 1) * (uint64_t)j->replay->largest, looked = 0;
     uint64_t offset = tear->offset;
     j->replay->window.piece_max = REPLAY_GLANCE;
-    for (uint32_t order = tear->order; order < j->segments.total && looked <= reach; order++, offset = 0) {
+    for (uint32_t order = tear->order; order < j->segments.total; order++, offset = 0) {
         uint64_t from = offset;
-        while (offset < j->segments.bytes && looked <= reach) {
+        while (offset < j->segments.bytes && (looked <= reach || offset == 0)) {
             uint32_t size = replay_behind(j, tear, order, offset);
             if (size > 0)
                 replay_wipe(j, order, from, offset + size);

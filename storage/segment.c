@@ -515,6 +515,9 @@ void segment_erased(struct journal *j, enum log_tag kind, int32_t result)
     t->total--;
     t->trim = TRIM_LISTED;
     t->trim_version = ledger_change(j);
+    for (; i < t->total; i++) /* until then a restart would look for their blocks in the one that is gone */
+        if (segment_at(j, i)->ready < t->trim_version)
+            segment_at(j, i)->ready = t->trim_version;
 }
 
 unsigned segment_step(struct journal *j)

@@ -82,11 +82,20 @@ void rot_scan(struct rot_scan *s, struct disk *d, struct prng *prng, uint64_t li
         scan_segment(s, &s->m.segment[i], prng);
 }
 
+/* A segment that somebody in it speaks for: who looks for blocks far behind a missing one begins at its head. */
+static bool begins_whole(const struct rot_scan *s, uint32_t file)
+{
+    for (unsigned i = 0; i < ROT_SCAN_BLOCKS; i++)
+        if (s->block[i].file == file && s->block[i].number > 0 && s->block[i].offset == 0)
+            return true;
+    return false;
+}
+
 uint64_t rot_scan_known_without(const struct rot_scan *s, uint32_t file)
 {
     uint64_t known = s->listed;
     for (unsigned i = 0; i < ROT_SCAN_BLOCKS; i++)
-        if (s->block[i].file != file && s->block[i].durable > known)
+        if (s->block[i].file != file && s->block[i].durable > known && begins_whole(s, s->block[i].file))
             known = s->block[i].durable;
     return known;
 }

@@ -31,7 +31,8 @@ struct rot_scan {
 
 void rot_scan(struct rot_scan *s, struct disk *d, struct prng *prng, uint64_t limit);
 /* rot_scan_block: where this whole block is, or NULL. */
-/* rot_scan_known_without: what would be known if this file's blocks were gone. */
+/* rot_scan_known_without: what would be known if this file's blocks were gone, from segments whose first block is
+ * whole: a segment that begins with a torn one is found near the missing blocks only. */
 uint64_t rot_scan_known_without(const struct rot_scan *s, uint32_t file);
 const struct rot_found *rot_scan_block(const struct rot_scan *s, uint64_t number);
 

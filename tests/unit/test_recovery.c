@@ -1,6 +1,7 @@
 /* test_recovery.c - the table of FAULTS.md, section 2, for one broker: what a restart makes of damage. */
 #include "byteorder.h"
 #include "crc32c.h"
+#include "log.h"
 #include "log_rig.h"
 #include "manifest.h"
 #include "mark.h"
@@ -228,6 +229,38 @@ TEST(recovery, lost_cut_doubled_and_exchanged_segments_are_refused)
     log_rig_end(r, true);
     assert_true(fake_disk_cut(r->disk, p.name, 8192));
     refused(r, LEAT_CORRUPT, "it was cut");
+    log_rig_free(r);
+}
+
+/* Four segments, as many as there may be, so that the manifest has not changed since the log came to the third; each is
+ * larger than the distance at which blocks in flight are looked for. */
+static struct log_rig *four_segments(void)
+{
+    struct fake_disk_config disk = {.seed = 31, .durable_writes = true};
+    struct journal_config config = log_rig_config();
+    config.segment_bytes = 256 * 1024;
+    config.disk_max = 4 * config.segment_bytes;
+    struct log_rig *r = log_rig_make(&disk, &config);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    while (r->journal->segments.log_count < 4) {
+        assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
+        assert_true(log_rig_settle(r));
+    }
+    log_rig_end(r, true);
+    return r;
+}
+
+TEST(recovery, a_segment_that_was_exchanged_is_refused_when_only_the_start_of_the_next_one_speaks_of_it)
+{
+    struct log_rig *r = four_segments();
+    assert_true(fake_disk_copy(r->disk, "log-00000003", "keep"));
+    assert_true(fake_disk_lose(r->disk, "log-00000003"));
+    assert_true(fake_disk_copy(r->disk, "log-00000002", "log-00000003"));
+    refused(r, LEAT_CORRUPT, "is damaged or missing, and blocks up to");
+    assert_true(fake_disk_lose(r->disk, "log-00000003"));
+    assert_true(fake_disk_copy(r->disk, "keep", "log-00000003"));
+    assert_true(fake_disk_lose(r->disk, "keep"));
+    opens_with(r, r->appended);
     log_rig_free(r);
 }
 
