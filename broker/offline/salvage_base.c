@@ -174,7 +174,8 @@ static void base_take_keeps(struct salvage *s)
         struct salvage_found *best = NULL;
         for (uint32_t i = 0; i < s->found_count; i++) {
             struct salvage_found *f = &s->found[i];
-            bool free = f->segment.keep && !f->taken && f->last < s->point.block;
+            bool aside = f->last < s->point.block || f->segment.first > s->point.block;
+            bool free = f->segment.keep && !f->taken && aside;
             for (uint32_t k = 0; free && k < m->segments; k++)
                 free = m->segment[k].first < f->segment.first || m->segment[k].first > f->last;
             if (free && (!best || f->last - f->segment.first > best->last - best->segment.first))

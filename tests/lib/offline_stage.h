@@ -134,6 +134,8 @@ static inline void restart(bool power_cut)
     stage->number = 0;
 }
 
+static void (*work_first)(void); /* puts messages before all others; or NULL */
+
 /* A directory with some history: `clean`: ended by a stop; else by a power cut with everything durable. */
 static inline void work(uint64_t seed, bool clean)
 {
@@ -142,6 +144,8 @@ static inline void work(uint64_t seed, bool clean)
     messages = 0;
     memset(memory, 0, sizeof memory);
     begin();
+    if (work_first)
+        work_first();
     for (unsigned round = 0; messages < MESSAGES - 10; round++) {
         for (unsigned i = 0; i < 8; i++)
             work_put();

@@ -31,11 +31,19 @@ static void expect_salvaged(bool rotten, unsigned *again, unsigned *lost, const 
     }
 }
 
+static bool is_kept(struct lsn lsn)
+{
+    for (uint64_t i = 0; i < scan.kept_count; i++)
+        if (scan.kept[i] == lsn.n)
+            return true;
+    return false;
+}
+
 static void remember_whole(bool *whole)
 {
     look();
     for (unsigned n = 0; n < messages; n++)
-        whole[n] = block_is_whole(lsn_block(memory[n].lsn));
+        whole[n] = block_is_whole(lsn_block(memory[n].lsn)) || is_kept(memory[n].lsn);
     look_away();
 }
 
@@ -169,6 +177,97 @@ TEST(offline, a_lost_checkpoint_costs_nothing_while_the_one_before_still_serves)
         work_end();
     }
     assert_true(other > 0);
+}
+
+/* -- beside keep segments -- */
+
+enum { CROWD = 192, CROWD_WAVE = 6 };
+
+/* The first messages stand close together and live: the cleaner keeps survivors of what comes behind, and lets that
+ * segment be. */
+static void work_crowd(void)
+{
+    for (unsigned i = 0; i < CROWD; i++) {
+        send_put(++stage->number, body_of(messages + i % CROWD_WAVE), 1, duration_s(30));
+        if (i % CROWD_WAVE < CROWD_WAVE - 1)
+            continue;
+        pass(duration_ms(20));
+        for (unsigned k = 0; k < CROWD_WAVE; k++) {
+            struct frame_op op;
+            struct reply_run run;
+            uint32_t offset = 0;
+            assert_int_equal(answer(&op), LEAT_OK);
+            assert_true(reply_next_run(&op, &offset, &run));
+            memory[messages++] = (struct message_memory){.lsn = run.lsn, .epoch = run.epoch, .put = true};
+        }
+    }
+}
+
+/* Whether a log segment stands before one that the cleaner has made. */
+static bool kept_behind_log(void)
+{
+    bool log = false, behind = false;
+    look();
+    for (uint32_t i = 0; i < scan.segments_count; i++) {
+        log |= !scan.segments[i].keep;
+        behind |= log && scan.segments[i].keep;
+    }
+    look_away();
+    return behind;
+}
+
+TEST(offline, without_a_checkpoint_messages_come_from_the_log_and_from_what_is_kept_behind_it)
+{
+    unsigned behind = 0;
+    work_first = work_crowd;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        static bool whole[MESSAGES];
+        unsigned again = 0, lost = 0;
+        work(seed, seed % 2);
+        behind += kept_behind_log();
+        remember_whole(whole);
+        poke_byte("checkpoint-0", 5000);
+        poke_byte("checkpoint-1", 5000);
+        if (seed % 4 == 0) {
+            poke_byte("manifest", 100);
+            poke_byte("manifest", 65536 + 100);
+        }
+        assert_int_equal(mend(), LEAT_OK);
+        assert_false(refused());
+        drain();
+        expect_salvaged(true, &again, &lost, whole);
+        work_end();
+    }
+    work_first = NULL;
+    assert_true(behind >= 4);
+}
+
+TEST(offline, a_state_from_before_what_is_kept_ends_there)
+{
+    unsigned behind = 0, over = 0;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        static bool whole[MESSAGES];
+        unsigned again = 0, lost = 0;
+        char name[DISK_NAME_MAX];
+        uint64_t was = mark_count("judge_keep_behind"), over_was = mark_count("judge_keep_over_position");
+        work_first = seed % 2 ? work_crowd : NULL;
+        work(seed, seed % 4 < 2);
+        remember_whole(whole);
+        look();
+        snprintf(name, sizeof name, "checkpoint-%u", source.m.checkpoint_area);
+        look_away();
+        poke_byte(name, 5000);
+        assert_int_equal(mend(), LEAT_OK);
+        assert_false(refused());
+        drain();
+        expect_salvaged(true, &again, &lost, whole);
+        behind += mark_count("judge_keep_behind") > was;
+        over += mark_count("judge_keep_over_position") > over_was;
+        work_end();
+    }
+    work_first = NULL;
+    assert_true(behind > 0);
+    assert_true(over > 0);
 }
 
 TEST(offline, a_lost_segment_is_told_and_costs_what_stood_in_it)
