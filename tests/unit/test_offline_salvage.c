@@ -133,12 +133,62 @@ TEST(offline, a_salvage_that_is_cut_short_is_done_again)
     assert_true(mark_count("salvage_again") > 10);
 }
 
+static void lose_manifest(void)
+{
+    poke_byte("manifest", 100);
+    poke_byte("manifest", 65536 + 100);
+}
+
+TEST(offline, a_salvage_without_a_manifest_that_is_cut_short_is_done_again)
+{
+    uint64_t events = 1, first = 1;
+    for (uint64_t cut = UINT64_MAX; cut == UINT64_MAX || cut <= events; cut = cut == UINT64_MAX ? first : cut + 3) {
+        work(4, false);
+        lose_manifest();
+        uint64_t before = fake_disk_events(stage->disk);
+        if (cut != UINT64_MAX)
+            fake_disk_die(stage->disk, cut);
+        mend();
+        if (cut == UINT64_MAX) {
+            events = fake_disk_events(stage->disk) - before;
+            first = events > 40 ? events - 40 : 1;
+        }
+        fake_disk_crash(stage->disk);
+        enum leat_status second = mend();
+        assert_true(second == LEAT_OK || second == LEAT_EMPTY);
+        assert_int_equal(mend(), LEAT_EMPTY);
+        assert_int_equal(check(false), LEAT_OK);
+        drain();
+        expect_all_that_lives();
+        work_end();
+    }
+}
+
+/* A marker names segments by number, and later ones have higher numbers. */
+TEST(offline, the_marker_of_an_old_salvage_costs_no_segment)
+{
+    static uint8_t marker[4096] = "leat slv\1\0\0\0\1\0\0\0";
+    for (unsigned started = 0; started < 2; started++) {
+        work(2, true);
+        marker[12] = started ? 1 : 200; /* a start that made blocks; none */
+        assert_true(fake_disk_copy(stage->disk, "checkpoint-0", "salvaging"));
+        assert_true(fake_disk_poke(stage->disk, "salvaging", 0, marker, sizeof marker));
+        if (started)
+            drain();
+        assert_int_equal(fake_disk_size_of(stage->disk, "salvaging") >= 0, !started);
+        lose_manifest();
+        assert_int_equal(mend(), LEAT_OK);
+        drain();
+        expect_all_that_lives();
+        work_end();
+    }
+}
+
 TEST(offline, a_lost_manifest_costs_receipts_and_no_message)
 {
     for (uint64_t seed = 1; seed <= 4; seed++) {
         work(seed, seed % 2);
-        poke_byte("manifest", 100);
-        poke_byte("manifest", 65536 + 100);
+        lose_manifest();
         assert_int_equal(check(false), LEAT_CORRUPT);
         assert_non_null(strstr(said, "neither copy is whole"));
         assert_true(refused());
@@ -228,10 +278,8 @@ TEST(offline, without_a_checkpoint_messages_come_from_the_log_and_from_what_is_k
         remember_whole(whole);
         poke_byte("checkpoint-0", 5000);
         poke_byte("checkpoint-1", 5000);
-        if (seed % 4 == 0) {
-            poke_byte("manifest", 100);
-            poke_byte("manifest", 65536 + 100);
-        }
+        if (seed % 4 == 0)
+            lose_manifest();
         assert_int_equal(mend(), LEAT_OK);
         assert_false(refused());
         drain();
@@ -293,6 +341,34 @@ TEST(offline, a_lost_segment_is_told_and_costs_what_stood_in_it)
         work_end();
     }
     assert_true(mark_count("salvage_keep_written_anew") > 0); /* some were of the cleaner */
+}
+
+TEST(offline, no_new_segment_takes_the_name_of_a_lost_one)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        static bool whole[MESSAGES];
+        unsigned again = 0, lost = 0;
+        char name[DISK_NAME_MAX];
+        uint32_t highest = 0;
+        work(seed, false);
+        look();
+        for (uint32_t i = 0; i < scan.segments_count; i++)
+            highest = scan.segments[i].number > highest ? scan.segments[i].number : highest;
+        look_away();
+        source_segment_name(name, highest);
+        assert_true(fake_disk_lose(stage->disk, name));
+        remember_whole(whole);
+        assert_int_equal(mend(), LEAT_OK);
+        look();
+        for (uint32_t i = 0; i < scan.segments_count; i++)
+            for (uint32_t k = 0; k < i; k++)
+                assert_true(scan.segments[i].number != scan.segments[k].number);
+        look_away();
+        assert_false(refused());
+        drain();
+        expect_salvaged(true, &again, &lost, whole);
+        work_end();
+    }
 }
 
 TEST(offline, a_segment_of_nobody_is_put_aside)
