@@ -93,7 +93,7 @@ static enum leat_status salvage_sweep(struct salvage *s, char error[SOURCE_ERROR
 {
     char name[DISK_NAME_MAX];
     struct salvage_marked m;
-    if (s->source.manifest == LEAT_TOO_NEW || !salvage_marked(s, &m))
+    if (s->source.manifest == LEAT_TOO_NEW || s->source.unfinished || !salvage_marked(s, &m))
         return LEAT_OK;
     mark(salvage_again);
     s->epoch = m.epoch; /* in the names of files put aside */
