@@ -49,6 +49,18 @@ enum leat_status salvage_write_flush(struct salvage *s, uint32_t file, const cha
 
 /* -- the new list -- */
 
+/* The new facts may name slots of all the capacities that the state has now. */
+static void write_capacities(struct salvage *s)
+{
+    struct manifest *m = s->next;
+    if (m->blob_size < POINT_BLOB)
+        return; /* the manifest was made anew: a start writes its own */
+    le32_put(m->blob + 4, s->o->engine.queues);
+    le32_put(m->blob + 8, s->o->engine.slots);
+    le32_put(m->blob + 12, s->o->engine.ready_chunks);
+    le32_put(m->blob + 16, s->o->sessions);
+}
+
 /* What stays: the segments that hold the prefix. */
 static void write_list(struct salvage *s)
 {
@@ -91,6 +103,7 @@ enum leat_status salvage_write_begin(struct salvage *s, char error[SOURCE_ERROR]
     if (!s->next || !s->block)
         return source_say(LEAT_NO_MEMORY, error, "no memory for writing");
     write_list(s);
+    write_capacities(s);
     s->number = s->judge.next;
     s->previous = s->judge.previous;
     s->file = -1;

@@ -220,14 +220,19 @@ static inline enum leat_status check(bool json)
     return status;
 }
 
+static void (*mend_with)(struct salvage_options *); /* other options; or NULL */
+static char mend_error[SOURCE_ERROR];
+
 static inline enum leat_status mend(void)
 {
-    char error[SOURCE_ERROR] = "";
+    char *error = mend_error;
     size_t size = 0;
     free(said);
     said = NULL;
     FILE *out = open_memstream(&said, &size);
     struct salvage_options o = salvage_options(out);
+    if (mend_with)
+        mend_with(&o);
     enum leat_status status = salvage_run(stage->disk, &o, error);
     fclose(out);
     if (status != LEAT_OK && status != LEAT_EMPTY && !fake_disk_dead(stage->disk))

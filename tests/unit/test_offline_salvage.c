@@ -409,3 +409,35 @@ TEST(offline, a_backup_that_did_not_end_is_told_from_a_lost_manifest)
     }
     work_end();
 }
+
+/* -- capacities -- */
+
+static void few_leases(struct salvage_options *o)
+{
+    o->engine.slots /= 2;
+}
+
+static void many_leases(struct salvage_options *o)
+{
+    o->engine.slots *= 2;
+}
+
+TEST(offline, capacities_of_a_salvage_are_those_of_the_directory_or_larger_and_then_it_needs_them)
+{
+    char name[DISK_NAME_MAX];
+    uint64_t offset;
+    work(4, false);
+    prng = prng_seed(9, 5);
+    assert_true(strike_block(name, &offset, true));
+    mend_with = few_leases;
+    assert_int_equal(mend(), LEAT_BAD_VALUE);
+    assert_non_null(strstr(mend_error, "leases_max is smaller than what this data directory was used with"));
+    assert_non_null(strstr(mend_error, "4096 at least"));
+    mend_with = many_leases;
+    assert_int_equal(mend(), LEAT_OK);
+    mend_with = NULL;
+    look();
+    assert_int_equal(point.engine.slots.capacity, 8192);
+    look_away();
+    work_end();
+}
