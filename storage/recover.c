@@ -224,7 +224,7 @@ static enum leat_status recover_unlisted(struct journal *j, char error[256])
 bool recover_tidy(struct journal *j)
 {
     char name[DISK_NAME_MAX];
-    bool removed = false;
+    bool removed = disk_remove(j->disk, "salvaging") == 0; /* a salvage was cut short: what it marks is over now */
     for (unsigned i = 0; recover_next_unlisted(j, &i, name); removed = true)
         disk_remove(j->disk, name);
     if (!removed)

@@ -9,8 +9,8 @@
 /* recover_directory: manifest read or made, files opened. */
 enum leat_status recover_directory(struct journal *j, char error[256]);
 
-/* recover_tidy: removes empty segments that nobody lists; nothing before it changes the directory. False: the disk has
- * failed. */
+/* recover_tidy: removes empty segments that nobody lists, and the marker of a salvage that was cut short (its next run
+ * would take new segments for its own); nothing before it changes the directory. False: the disk has failed. */
 bool recover_tidy(struct journal *j);
 
 /* recover_do: one operation, waited for; the result as in its completion. */

@@ -37,6 +37,11 @@ static void fsck_progress(void *context, uint64_t done)
 static void fsck_manifest(struct fsck *f)
 {
     const struct source *s = &f->source;
+    if (s->unfinished) {
+        report_found(&f->report, REPORT_CORRUPT, "manifest", 0, 0, "unfinished",
+                     "the directory is a backup that did not end: take another one");
+        return;
+    }
     for (unsigned i = 0; i < 2; i++)
         if (s->copies[i] == SOURCE_DAMAGED)
             report_found(&f->report, s->manifest == LEAT_CORRUPT ? REPORT_CORRUPT : REPORT_NOTE, "manifest",
@@ -353,7 +358,7 @@ static bool fsck_unborn(struct fsck *f)
 {
     const struct source *s = &f->source;
     char name[DISK_NAME_MAX];
-    if (s->manifest != LEAT_CORRUPT || s->copies[0] == SOURCE_WHOLE || s->copies[1] == SOURCE_WHOLE ||
+    if (s->manifest != LEAT_CORRUPT || s->unfinished || s->copies[0] == SOURCE_WHOLE || s->copies[1] == SOURCE_WHOLE ||
         (s->copies[0] == SOURCE_DAMAGED && s->copies[1] == SOURCE_DAMAGED))
         return false;
     for (unsigned i = 0; disk_list(s->disk, i, name); i++)

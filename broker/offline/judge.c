@@ -172,6 +172,22 @@ static bool judge_index_next(struct judging *x, struct point_segment *index)
     return false;
 }
 
+/* A state from before a keep segment cannot be replayed over it: what has ended in between stands nowhere. One from
+ * the midst of it has lost its position. */
+static void judge_keep(struct judging *x, uint32_t i)
+{
+    const struct scan_segment *g = &x->s->segments[i];
+    x->offset = 0;
+    if (g->listed_first > x->p->block) {
+        mark(judge_keep_behind);
+        judge_broken(x, i);
+    } else if (g->kept_last > x->p->block) {
+        mark(judge_keep_over_position);
+        judge_add(x->j, (struct judge_gap){.what = JUDGE_LIST, .segment = i, .first = g->listed_first});
+    }
+    x->number = x->previous = 0;
+}
+
 static void judge_listed(struct judging *x, uint32_t i, uint32_t listed)
 {
     const struct scan_segment *g = &x->s->segments[i];
@@ -179,7 +195,7 @@ static void judge_listed(struct judging *x, uint32_t i, uint32_t listed)
     struct point_segment index = {0};
     uint64_t next = i + 1 < listed ? x->s->segments[i + 1].listed_first : 0;
     if (g->keep) {
-        x->number = x->previous = 0;
+        judge_keep(x, i);
         return;
     }
     x->previous = x->number == g->listed_first ? x->previous : 0;

@@ -5,8 +5,9 @@
  *   the manifest                                --> true from here on
  *   old files aside, marker removed             --> done again when it was cut short
  *
- * The marker is a file named "salvaging" with the number of the first new segment: what a salvage that was cut short
- * has made from there on, and no manifest lists, is removed first. */
+ * The marker is a file named "salvaging" with the number of the first new segment and the start whose blocks they hold:
+ * what a salvage that was cut short has made from there on, and no manifest lists, is removed first. Without a manifest
+ * nothing is: blocks of that start are put aside, and whatever else is there may be all that is left of the log. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #include "byteorder.h"
 #include "mark.h"
+#include "runs.h"
 #include "salvage_state.h"
 
 enum { SALVAGE_TOLD = 1000 };
@@ -30,6 +32,7 @@ static enum leat_status salvage_mark(struct salvage *s, char error[SOURCE_ERROR]
         memset(page, 0, DISK_BLOCK);
         memcpy(page, "leat slv", 8);
         le32_put(page + 8, s->first_new);
+        le32_put(page + 12, s->epoch);
         struct disk_op write = {.kind = DISK_WRITE, .file = (uint32_t)file, .data = page, .size = DISK_BLOCK};
         struct disk_op flush = {.kind = DISK_FLUSH, .file = (uint32_t)file};
         written = source_do(s->disk, &write) == DISK_BLOCK && source_do(s->disk, &flush) == 0 &&
@@ -43,33 +46,65 @@ static enum leat_status salvage_mark(struct salvage *s, char error[SOURCE_ERROR]
                       salvage_marker, file < 0 ? strerror(-file) : "the disk has failed");
 }
 
-/* Removes what an earlier salvage has begun and not made true. */
-static enum leat_status salvage_sweep(struct salvage *s, char error[SOURCE_ERROR])
+struct salvage_marked {
+    uint32_t first, epoch;
+};
+
+/* False: there is no marker. One that is not whole was never followed by a segment. */
+static bool salvage_marked(struct salvage *s, struct salvage_marked *m)
 {
+    char error[SOURCE_ERROR];
     uint64_t available;
-    uint32_t first = 0;
-    char name[DISK_NAME_MAX];
+    *m = (struct salvage_marked){.first = UINT32_MAX};
     if (source_file(&s->source, salvage_marker, error) != LEAT_OK)
-        return LEAT_OK;
+        return false;
     if (s->source.size >= DISK_BLOCK) {
         const uint8_t *p = source_at(&s->source, 0, DISK_BLOCK, &available);
-        first = memcmp(p, "leat slv", 8) == 0 ? le32_get(p + 8) : 0;
+        if (memcmp(p, "leat slv", 8) == 0)
+            *m = (struct salvage_marked){.first = le32_get(p + 8), .epoch = le32_get(p + 12)};
     }
     source_leave(&s->source);
+    return true;
+}
+
+/* Whether an earlier salvage has made the segment, and no manifest lists it. */
+static bool salvage_is_left(struct salvage *s, const struct salvage_marked *m, const char *name)
+{
+    char error[SOURCE_ERROR];
+    uint64_t available;
+    uint32_t number = source_segment_number(name);
+    if (number == 0 || number < m->first)
+        return false;
+    for (uint32_t k = 0; k < s->source.m.segments && s->source.manifest == LEAT_OK; k++)
+        if (s->source.m.segment[k].file == number)
+            return false;
+    if (s->source.manifest == LEAT_OK)
+        return true;
+    bool ours = false;
+    if (source_file(&s->source, name, error) == LEAT_OK && s->source.size >= DISK_BLOCK) {
+        const uint8_t *p = source_at(&s->source, 0, DISK_BLOCK, &available);
+        ours = memcmp(p, "leat blk", 8) == 0 && le32_get(p + 48) == m->epoch;
+    }
+    source_leave(&s->source);
+    return ours;
+}
+
+/* What an earlier salvage has begun and not made true goes out of the way. */
+static enum leat_status salvage_sweep(struct salvage *s, char error[SOURCE_ERROR])
+{
+    char name[DISK_NAME_MAX];
+    struct salvage_marked m;
+    if (s->source.manifest == LEAT_TOO_NEW || s->source.unfinished || !salvage_marked(s, &m))
+        return LEAT_OK;
     mark(salvage_again);
-    for (bool removed = first > 0; removed;) {
-        removed = false;
-        for (unsigned i = 0; !removed && disk_list(s->disk, i, name); i++) {
-            uint32_t number = source_segment_number(name);
-            bool listed = false;
-            for (uint32_t k = 0; k < s->source.m.segments && s->source.manifest == LEAT_OK; k++)
-                listed |= s->source.m.segment[k].file == number;
-            if (number < first || listed)
-                continue;
-            if (disk_remove(s->disk, name) < 0)
-                return source_say(LEAT_DISK_ERROR, error, "cannot remove %s", name);
-            removed = true;
-        }
+    s->epoch = m.epoch; /* in the names of files put aside */
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (unsigned i = 0; !moved && disk_list(s->disk, i, name); i++)
+            moved = salvage_is_left(s, &m, name);
+        int rc = !moved ? 0 : s->source.manifest == LEAT_OK ? disk_remove(s->disk, name) : salvage_write_aside(s, name);
+        if (rc < 0)
+            return source_say(LEAT_DISK_ERROR, error, "cannot remove %s: %s", name, strerror(-rc));
     }
     s->files = true;
     return LEAT_OK;
@@ -230,9 +265,37 @@ static enum leat_status salvage_write(struct salvage *s, char error[SOURCE_ERROR
     return status;
 }
 
+/* Capacities never shrink from start to start (shard.c), nor here: a fact may name the last slot of any. */
+static enum leat_status salvage_capacities(const struct salvage *s, char error[SOURCE_ERROR])
+{
+    struct engine_capacity was;
+    uint32_t sessions;
+    if (s->source.manifest != LEAT_OK || s->source.m.blob_size == 0)
+        return LEAT_OK;
+    enum leat_status status = point_capacity(&s->source, &was, &sessions, error);
+    if (status != LEAT_OK)
+        return status;
+    const struct {
+        const char *name;
+        uint32_t was, is, scale;
+    } capacities[] = {{"queues_max", was.queues, s->o->engine.queues, 1},
+                      {"leases_max", was.slots, s->o->engine.slots, 1},
+                      {"ready_max", was.ready_chunks, s->o->engine.ready_chunks, RUNS_LEAST},
+                      {"sessions_max", sessions, s->o->sessions, 1}};
+    for (unsigned i = 0; i < sizeof capacities / sizeof capacities[0]; i++)
+        if (capacities[i].is < capacities[i].was)
+            return source_say(LEAT_BAD_VALUE, error,
+                              "%s is smaller than what this data directory was used with, which its log may need: set "
+                              "it to %" PRIu64 " at least",
+                              capacities[i].name, (uint64_t)capacities[i].was * capacities[i].scale);
+    return LEAT_OK;
+}
+
 static enum leat_status salvage_all(struct salvage *s, char error[SOURCE_ERROR])
 {
-    enum leat_status status = salvage_sweep(s, error);
+    enum leat_status status = salvage_capacities(s, error);
+    if (status == LEAT_OK)
+        status = salvage_sweep(s, error);
     if (status == LEAT_OK)
         status = salvage_base_find(s, error);
     if (status == LEAT_OK)

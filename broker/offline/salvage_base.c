@@ -78,6 +78,7 @@ static void base_segments(struct salvage *s, char error[SOURCE_ERROR])
     char name[DISK_NAME_MAX];
     memset(m, 0, sizeof *m);
     m->segment_bytes = DISK_BLOCK;
+    m->copied = 1; /* it may have been a backup: ids leap (recover.c) */
     s->found = calloc(MANIFEST_SEGMENTS_MAX, sizeof *s->found);
     s->no_memory |= !s->found;
     for (unsigned i = 0; s->found && disk_list(s->disk, i, name); i++) {
@@ -174,7 +175,8 @@ static void base_take_keeps(struct salvage *s)
         struct salvage_found *best = NULL;
         for (uint32_t i = 0; i < s->found_count; i++) {
             struct salvage_found *f = &s->found[i];
-            bool free = f->segment.keep && !f->taken && f->last < s->point.block;
+            bool aside = f->last < s->point.block || f->segment.first > s->point.block;
+            bool free = f->segment.keep && !f->taken && aside;
             for (uint32_t k = 0; free && k < m->segments; k++)
                 free = m->segment[k].first < f->segment.first || m->segment[k].first > f->last;
             if (free && (!best || f->last - f->segment.first > best->last - best->segment.first))
@@ -285,6 +287,8 @@ enum leat_status salvage_base_find(struct salvage *s, char error[SOURCE_ERROR])
     s->area_named = source->m.checkpoint_area;
     if (source->manifest == LEAT_TOO_NEW)
         return source_say(LEAT_TOO_NEW, error, "the manifest was written by a newer version of Leat");
+    if (source->unfinished)
+        return source_say(LEAT_CORRUPT, error, "the directory is a backup that did not end: take another one");
     if (source->manifest != LEAT_OK) {
         base_segments(s, error);
         if (source->m.segments == 0)

@@ -260,6 +260,23 @@ static void gather_settle(struct salvage *s)
     s->hole.count = kept;
 }
 
+/* In the order of the log: a put whose position is not higher than that of the one before is taken for a second copy.
+ * Of keep segments, those count that the state has not seen. */
+static enum leat_status gather_segment(struct salvage *s, uint32_t i, char error[SOURCE_ERROR])
+{
+    const struct scan_segment *g = &s->scan.segments[i];
+    enum leat_status status = LEAT_OK;
+    if (g->keep && g->listed_first >= s->judge.next && g->listed_first > s->point.block)
+        return scan_keep(&s->scan, i, gather_block, s, error);
+    for (uint32_t k = 0; k < g->runs && status == LEAT_OK; k++) {
+        const struct scan_run *r = &s->scan.runs[g->runs_from + k];
+        bool behind = i > s->judge.segment || (i == s->judge.segment && r->from >= s->judge.offset);
+        if (behind && r->taken && r->first >= s->judge.next)
+            status = scan_again(&s->scan, i, r->from, r->end, gather_block, s, error);
+    }
+    return status;
+}
+
 enum leat_status salvage_gather_behind(struct salvage *s, char error[SOURCE_ERROR])
 {
     enum leat_status status = LEAT_OK;
@@ -267,16 +284,8 @@ enum leat_status salvage_gather_behind(struct salvage *s, char error[SOURCE_ERRO
         return source_say(LEAT_NO_MEMORY, error, "no memory for what stands behind the damage");
     s->follow.strict = true;
     follow_point(&s->follow, s->engine);
-    /* What the cleaner has kept is behind the hole only where nothing is before it. */
-    for (uint32_t i = 0; i < s->scan.segments_count && status == LEAT_OK && s->judge.next == 1; i++)
-        if (s->scan.segments[i].keep)
-            status = scan_keep(&s->scan, i, gather_block, s, error);
-    for (uint32_t i = 0; i < s->scan.runs_count && status == LEAT_OK && s->judge.rotten; i++) {
-        const struct scan_run *r = &s->scan.runs[i];
-        bool behind = r->segment > s->judge.segment || (r->segment == s->judge.segment && r->from >= s->judge.offset);
-        if (behind && r->taken && r->first >= s->judge.next)
-            status = scan_again(&s->scan, r->segment, r->from, r->end, gather_block, s, error);
-    }
+    for (uint32_t i = 0; i < s->scan.segments_count && status == LEAT_OK && s->judge.rotten; i++)
+        status = gather_segment(s, i, error);
     gather_settle(s);
     if (s->no_memory)
         return source_say(LEAT_NO_MEMORY, error, "no memory for what stands behind the damage");

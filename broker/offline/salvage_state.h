@@ -123,13 +123,15 @@ enum leat_status salvage_close_gap(struct salvage *s, char error[SOURCE_ERROR]);
 enum leat_status salvage_keep_again(struct salvage *s, char error[SOURCE_ERROR]);
 
 /* salvage_write_begin: room. salvage_write_fact: f->lsn and place are set, the fact is written and applied.
- * salvage_write_end: the last block, flushed, and the manifest. salvage_write_tidy: files put aside and removed. */
+ * salvage_write_end: the last block, flushed, and the manifest. salvage_write_tidy: files put aside and removed.
+ * salvage_write_aside: one, as disk_rename(). */
 enum leat_status salvage_write_bytes(struct salvage *s, uint32_t file, uint64_t offset, uint8_t *data, uint64_t size,
                                      const char *name, char error[SOURCE_ERROR]);
 enum leat_status salvage_write_flush(struct salvage *s, uint32_t file, const char *name, char error[SOURCE_ERROR]);
 enum leat_status salvage_write_begin(struct salvage *s, char error[SOURCE_ERROR]);
 enum leat_status salvage_write_fact(struct salvage *s, struct fact *f, char error[SOURCE_ERROR]);
 enum leat_status salvage_write_end(struct salvage *s, char error[SOURCE_ERROR]);
+int salvage_write_aside(struct salvage *s, const char *name);
 enum leat_status salvage_write_tidy(struct salvage *s, char error[SOURCE_ERROR]);
 
 #endif

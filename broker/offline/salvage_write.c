@@ -49,6 +49,18 @@ enum leat_status salvage_write_flush(struct salvage *s, uint32_t file, const cha
 
 /* -- the new list -- */
 
+/* The new facts may name slots of all the capacities that the state has now. */
+static void write_capacities(struct salvage *s)
+{
+    struct manifest *m = s->next;
+    if (m->blob_size < POINT_BLOB)
+        return; /* the manifest was made anew: a start writes its own */
+    le32_put(m->blob + 4, s->o->engine.queues);
+    le32_put(m->blob + 8, s->o->engine.slots);
+    le32_put(m->blob + 12, s->o->engine.ready_chunks);
+    le32_put(m->blob + 16, s->o->sessions);
+}
+
 /* What stays: the segments that hold the prefix. */
 static void write_list(struct salvage *s)
 {
@@ -67,7 +79,7 @@ static void write_list(struct salvage *s)
     }
 }
 
-/* A number that no file has. */
+/* A number that no file has, nor one that the manifest lists and is missing. */
 static uint32_t write_unused(struct salvage *s)
 {
     char name[DISK_NAME_MAX];
@@ -76,6 +88,8 @@ static uint32_t write_unused(struct salvage *s)
         uint32_t number = source_segment_number(name);
         highest = number > highest ? number : highest;
     }
+    for (uint32_t i = 0; i < s->source.m.segments; i++)
+        highest = s->source.m.segment[i].file > highest ? s->source.m.segment[i].file : highest;
     return highest + 1;
 }
 
@@ -89,6 +103,7 @@ enum leat_status salvage_write_begin(struct salvage *s, char error[SOURCE_ERROR]
     if (!s->next || !s->block)
         return source_say(LEAT_NO_MEMORY, error, "no memory for writing");
     write_list(s);
+    write_capacities(s);
     s->number = s->judge.next;
     s->previous = s->judge.previous;
     s->file = -1;
@@ -179,7 +194,7 @@ static void write_aside_name(const struct salvage *s, char aside[DISK_NAME_MAX],
     must(n < DISK_NAME_MAX);
 }
 
-static int write_aside(struct salvage *s, const char *name)
+int salvage_write_aside(struct salvage *s, const char *name)
 {
     char aside[DISK_NAME_MAX];
     write_aside_name(s, aside, name);
@@ -382,7 +397,7 @@ static enum leat_status write_area(struct salvage *s, char error[SOURCE_ERROR])
     if (!s->base_changed || s->manifest_made)
         return LEAT_OK;
     snprintf(name, sizeof name, "checkpoint-%u", m->checkpoint_block ? 1 - m->checkpoint_area : s->area_named);
-    int rc = write_aside(s, name);
+    int rc = salvage_write_aside(s, name);
     if (rc < 0 && rc != -ENOENT)
         return write_failed(rc, "put aside", name, error);
     return write_files(s, error);
@@ -401,7 +416,7 @@ enum leat_status salvage_write_tidy(struct salvage *s, char error[SOURCE_ERROR])
             memcpy(names[count++], name, DISK_NAME_MAX);
     for (uint32_t i = 0; i < count && rc == 0; i++) {
         bool worthless = write_worthless(s, names[i], source_segment_number(names[i]));
-        rc = worthless ? disk_remove(s->disk, names[i]) : write_aside(s, names[i]);
+        rc = worthless ? disk_remove(s->disk, names[i]) : salvage_write_aside(s, names[i]);
     }
     free(names);
     if (rc == 0)

@@ -194,13 +194,19 @@ static void scan_kept_fact(struct scan *s, struct scan_segment *g, const struct 
         visit(context, &b);
 }
 
-/* The directory, all of it at once: facts are read between its pages else. NULL: its first page is damaged. */
+/* The directory, all of it at once: facts are read between its pages else. Any whole page says how many there are;
+ * NULL: there is none. */
 static uint8_t *scan_directory(struct scan *s, struct scan_segment *g, uint32_t *pages)
 {
     uint64_t available;
+    uint64_t blocks = s->source->size / DISK_BLOCK;
+    uint64_t most = s->source->m.segment_bytes / DISK_BLOCK * sizeof(uint16_t) / sizeof(struct lsn); /* kept.c */
     struct keep_page p = {.cluster = s->source->m.cluster, .first = g->listed_first, .incarnation = g->incarnation};
-    const uint8_t *head = source_at(s->source, 0, DISK_BLOCK, &available);
-    if (available < DISK_BLOCK || !keep_open(&p, head) || p.pages > s->source->size / DISK_BLOCK)
+    bool found = false;
+    most = blocks < most ? blocks : most;
+    for (; p.number < most && !found; p.number += !found)
+        found = keep_open(&p, source_at(s->source, p.number * (uint64_t)DISK_BLOCK, DISK_BLOCK, &available));
+    if (!found || p.pages > most)
         return NULL;
     uint8_t *directory = malloc(p.pages * (size_t)DISK_BLOCK);
     for (uint32_t i = 0; i < p.pages && directory; i++)

@@ -201,6 +201,7 @@ static enum leat_status source_manifest(struct source *s, char error[SOURCE_ERRO
     for (unsigned i = 0; i < 2; i++)
         s->copies[i] = source_judge_copy(copies, i);
     s->manifest = manifest_decode(&s->m, copies, &damaged);
+    s->unfinished = s->manifest == LEAT_CORRUPT && manifest_unfinished(copies);
     if (s->manifest == LEAT_OK && (s->m.segment_bytes < DISK_BLOCK || s->m.segment_bytes % DISK_BLOCK != 0 ||
                                    s->m.segment_bytes > 1ull << 28 || s->m.checkpoint_area > 1))
         s->manifest = LEAT_CORRUPT;

@@ -26,6 +26,7 @@ struct source {
     enum leat_status manifest; /* OK: `m` holds; else why it does not */
     uint8_t copies[2];         /* enum source_copy */
     int64_t manifest_bytes;    /* size of the file; -1: there is none */
+    bool unfinished;           /* in its place stands what a backup leaves that did not end */
 
     uint8_t *window;
     int file; /* that the window shows; -1: none */

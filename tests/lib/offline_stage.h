@@ -134,6 +134,8 @@ static inline void restart(bool power_cut)
     stage->number = 0;
 }
 
+static void (*work_first)(void); /* puts messages before all others; or NULL */
+
 /* A directory with some history: `clean`: ended by a stop; else by a power cut with everything durable. */
 static inline void work(uint64_t seed, bool clean)
 {
@@ -142,6 +144,8 @@ static inline void work(uint64_t seed, bool clean)
     messages = 0;
     memset(memory, 0, sizeof memory);
     begin();
+    if (work_first)
+        work_first();
     for (unsigned round = 0; messages < MESSAGES - 10; round++) {
         for (unsigned i = 0; i < 8; i++)
             work_put();
@@ -216,14 +220,19 @@ static inline enum leat_status check(bool json)
     return status;
 }
 
+static void (*mend_with)(struct salvage_options *); /* other options; or NULL */
+static char mend_error[SOURCE_ERROR];
+
 static inline enum leat_status mend(void)
 {
-    char error[SOURCE_ERROR] = "";
+    char *error = mend_error;
     size_t size = 0;
     free(said);
     said = NULL;
     FILE *out = open_memstream(&said, &size);
     struct salvage_options o = salvage_options(out);
+    if (mend_with)
+        mend_with(&o);
     enum leat_status status = salvage_run(stage->disk, &o, error);
     fclose(out);
     if (status != LEAT_OK && status != LEAT_EMPTY && !fake_disk_dead(stage->disk))

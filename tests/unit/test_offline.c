@@ -3,6 +3,8 @@
 
 #include "dump.h"
 #include "explain.h"
+#include "fact.h"
+#include "keep.h"
 #include "receipt.h"
 
 TEST(offline, rot_in_any_block_is_found_with_its_range)
@@ -136,4 +138,57 @@ TEST(offline, an_empty_place_is_no_data_directory)
     assert_int_equal(check(false), LEAT_BAD_VALUE);
     assert_int_equal(mend(), LEAT_CORRUPT);
     work_end();
+}
+
+/* -- keep segments -- */
+
+enum { KEPT_PAGES = 3, KEPT_ENTRIES = 20, KEPT_AT = 8 * DISK_BLOCK };
+
+/* A manifest that lists one keep segment of three directory pages. */
+static void keep_stage(void)
+{
+    static struct manifest m;
+    static uint8_t copy[2 * MANIFEST_BYTES], segment[64 * DISK_BLOCK];
+    m = (struct manifest){.sequence = 2, .cluster = 7, .segment_bytes = sizeof segment, .segments = 2};
+    m.segment[0] = (struct manifest_segment){.file = 1, .incarnation = 1, .first = 1, .keep = 1};
+    m.segment[1] = (struct manifest_segment){.file = 2, .incarnation = 1, .first = 100};
+    manifest_encode(copy, &m);
+    for (uint32_t i = 0; i < KEPT_PAGES; i++) {
+        uint8_t *page = segment + i * DISK_BLOCK;
+        struct keep_page p = {
+            .cluster = 7, .first = 1, .last = 99, .incarnation = 1, .number = i, .pages = KEPT_PAGES, .entries = 20};
+        for (uint32_t n = 0; n < KEPT_ENTRIES; n++) {
+            uint32_t k = i * KEPT_ENTRIES + n;
+            uint8_t *bytes = segment + KEPT_AT + (size_t)k * FACT_PUT_FIXED;
+            struct fact f = {
+                .kind = FACT_PUT, .lsn = lsn_make(k + 1, 0), .put = {.slot = SLAB_NONE, .attrs = bytes, .body = bytes}};
+            fact_encode(bytes, &f);
+            struct keep_entry e = {
+                .lsn = f.lsn, .offset8 = (uint32_t)(bytes - segment) / 8, .size8 = FACT_PUT_FIXED / 8};
+            keep_put(page, n, &e);
+        }
+        keep_seal(page, &p);
+    }
+    stage = calloc(1, sizeof *stage);
+    struct fake_disk_config disk = {.seed = 1, .capacity = 1 << 20};
+    stage->disk = fake_disk_open(&disk);
+    disk_close(stage->disk, (uint32_t)disk_create(stage->disk, "manifest", sizeof copy));
+    disk_close(stage->disk, (uint32_t)disk_create(stage->disk, "log-00000001", sizeof segment));
+    assert_true(fake_disk_poke(stage->disk, "manifest", 0, copy, sizeof copy));
+    assert_true(fake_disk_poke(stage->disk, "log-00000001", 0, segment, sizeof segment));
+}
+
+TEST(offline, any_page_of_a_kept_directory_tells_of_the_others)
+{
+    for (uint32_t damaged = 0; damaged < KEPT_PAGES; damaged++) {
+        keep_stage();
+        poke_byte("log-00000001", damaged * (uint64_t)DISK_BLOCK + 70);
+        look();
+        assert_int_equal(scan.segments[0].kept, (KEPT_PAGES - 1) * KEPT_ENTRIES);
+        assert_int_equal(scan.segments[0].kept_bad, 1);
+        assert_int_equal(scan.segments[0].kept_from, damaged * DISK_BLOCK);
+        assert_true(scan.segments[0].kept_broken);
+        look_away();
+        work_end();
+    }
 }

@@ -31,11 +31,19 @@ static void expect_salvaged(bool rotten, unsigned *again, unsigned *lost, const 
     }
 }
 
+static bool is_kept(struct lsn lsn)
+{
+    for (uint64_t i = 0; i < scan.kept_count; i++)
+        if (scan.kept[i] == lsn.n)
+            return true;
+    return false;
+}
+
 static void remember_whole(bool *whole)
 {
     look();
     for (unsigned n = 0; n < messages; n++)
-        whole[n] = block_is_whole(lsn_block(memory[n].lsn));
+        whole[n] = block_is_whole(lsn_block(memory[n].lsn)) || is_kept(memory[n].lsn);
     look_away();
 }
 
@@ -125,18 +133,71 @@ TEST(offline, a_salvage_that_is_cut_short_is_done_again)
     assert_true(mark_count("salvage_again") > 10);
 }
 
+static void lose_manifest(void)
+{
+    poke_byte("manifest", 100);
+    poke_byte("manifest", 65536 + 100);
+}
+
+TEST(offline, a_salvage_without_a_manifest_that_is_cut_short_is_done_again)
+{
+    uint64_t events = 1, first = 1;
+    for (uint64_t cut = UINT64_MAX; cut == UINT64_MAX || cut <= events; cut = cut == UINT64_MAX ? first : cut + 3) {
+        work(4, false);
+        lose_manifest();
+        uint64_t before = fake_disk_events(stage->disk);
+        if (cut != UINT64_MAX)
+            fake_disk_die(stage->disk, cut);
+        mend();
+        if (cut == UINT64_MAX) {
+            events = fake_disk_events(stage->disk) - before;
+            first = events > 40 ? events - 40 : 1;
+        }
+        fake_disk_crash(stage->disk);
+        enum leat_status second = mend();
+        assert_true(second == LEAT_OK || second == LEAT_EMPTY);
+        assert_int_equal(mend(), LEAT_EMPTY);
+        assert_int_equal(check(false), LEAT_OK);
+        drain();
+        expect_all_that_lives();
+        work_end();
+    }
+}
+
+/* A marker names segments by number, and later ones have higher numbers. */
+TEST(offline, the_marker_of_an_old_salvage_costs_no_segment)
+{
+    static uint8_t marker[4096] = "leat slv\1\0\0\0\1\0\0\0";
+    for (unsigned started = 0; started < 2; started++) {
+        work(2, true);
+        marker[12] = started ? 1 : 200; /* a start that made blocks; none */
+        assert_true(fake_disk_copy(stage->disk, "checkpoint-0", "salvaging"));
+        assert_true(fake_disk_poke(stage->disk, "salvaging", 0, marker, sizeof marker));
+        if (started)
+            drain();
+        assert_int_equal(fake_disk_size_of(stage->disk, "salvaging") >= 0, !started);
+        lose_manifest();
+        assert_int_equal(mend(), LEAT_OK);
+        drain();
+        expect_all_that_lives();
+        work_end();
+    }
+}
+
 TEST(offline, a_lost_manifest_costs_receipts_and_no_message)
 {
     for (uint64_t seed = 1; seed <= 4; seed++) {
         work(seed, seed % 2);
-        poke_byte("manifest", 100);
-        poke_byte("manifest", 65536 + 100);
+        lose_manifest();
         assert_int_equal(check(false), LEAT_CORRUPT);
         assert_non_null(strstr(said, "neither copy is whole"));
         assert_true(refused());
         assert_int_equal(mend(), LEAT_OK);
         assert_non_null(strstr(said, "the key of receipts is lost"));
         assert_int_equal(check(false), LEAT_OK);
+        look();
+        assert_int_equal(source.m.copied, 1); /* it may have been a backup: ids leap at the next start */
+        look_away();
         drain();
         expect_all_that_lives();
         work_end();
@@ -171,6 +232,95 @@ TEST(offline, a_lost_checkpoint_costs_nothing_while_the_one_before_still_serves)
     assert_true(other > 0);
 }
 
+/* -- beside keep segments -- */
+
+enum { CROWD = 192, CROWD_WAVE = 6 };
+
+/* The first messages stand close together and live: the cleaner keeps survivors of what comes behind, and lets that
+ * segment be. */
+static void work_crowd(void)
+{
+    for (unsigned i = 0; i < CROWD; i++) {
+        send_put(++stage->number, body_of(messages + i % CROWD_WAVE), 1, duration_s(30));
+        if (i % CROWD_WAVE < CROWD_WAVE - 1)
+            continue;
+        pass(duration_ms(20));
+        for (unsigned k = 0; k < CROWD_WAVE; k++) {
+            struct frame_op op;
+            struct reply_run run;
+            uint32_t offset = 0;
+            assert_int_equal(answer(&op), LEAT_OK);
+            assert_true(reply_next_run(&op, &offset, &run));
+            memory[messages++] = (struct message_memory){.lsn = run.lsn, .epoch = run.epoch, .put = true};
+        }
+    }
+}
+
+/* Whether a log segment stands before one that the cleaner has made. */
+static bool kept_behind_log(void)
+{
+    bool log = false, behind = false;
+    look();
+    for (uint32_t i = 0; i < scan.segments_count; i++) {
+        log |= !scan.segments[i].keep;
+        behind |= log && scan.segments[i].keep;
+    }
+    look_away();
+    return behind;
+}
+
+TEST(offline, without_a_checkpoint_messages_come_from_the_log_and_from_what_is_kept_behind_it)
+{
+    unsigned behind = 0;
+    work_first = work_crowd;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        static bool whole[MESSAGES];
+        unsigned again = 0, lost = 0;
+        work(seed, seed % 2);
+        behind += kept_behind_log();
+        remember_whole(whole);
+        poke_byte("checkpoint-0", 5000);
+        poke_byte("checkpoint-1", 5000);
+        if (seed % 4 == 0)
+            lose_manifest();
+        assert_int_equal(mend(), LEAT_OK);
+        assert_false(refused());
+        drain();
+        expect_salvaged(true, &again, &lost, whole);
+        work_end();
+    }
+    work_first = NULL;
+    assert_true(behind >= 4);
+}
+
+TEST(offline, a_state_from_before_what_is_kept_ends_there)
+{
+    unsigned behind = 0, over = 0;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        static bool whole[MESSAGES];
+        unsigned again = 0, lost = 0;
+        char name[DISK_NAME_MAX];
+        uint64_t was = mark_count("judge_keep_behind"), over_was = mark_count("judge_keep_over_position");
+        work_first = seed % 2 ? work_crowd : NULL;
+        work(seed, seed % 4 < 2);
+        remember_whole(whole);
+        look();
+        snprintf(name, sizeof name, "checkpoint-%u", source.m.checkpoint_area);
+        look_away();
+        poke_byte(name, 5000);
+        assert_int_equal(mend(), LEAT_OK);
+        assert_false(refused());
+        drain();
+        expect_salvaged(true, &again, &lost, whole);
+        behind += mark_count("judge_keep_behind") > was;
+        over += mark_count("judge_keep_over_position") > over_was;
+        work_end();
+    }
+    work_first = NULL;
+    assert_true(behind > 0);
+    assert_true(over > 0);
+}
+
 TEST(offline, a_lost_segment_is_told_and_costs_what_stood_in_it)
 {
     for (uint64_t seed = 1; seed <= 6; seed++) {
@@ -196,6 +346,32 @@ TEST(offline, a_lost_segment_is_told_and_costs_what_stood_in_it)
     assert_true(mark_count("salvage_keep_written_anew") > 0); /* some were of the cleaner */
 }
 
+TEST(offline, no_new_segment_takes_the_name_of_a_lost_one)
+{
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        char name[DISK_NAME_MAX];
+        uint32_t number = 0;
+        work(seed, false);
+        look();
+        for (uint32_t i = 0; i < scan.segments_count; i++) /* that of the position stays in the list */
+            if (scan.segments[i].listed_first > 0 && scan.segments[i].listed_first <= point.block)
+                number = scan.segments[i].number;
+        look_away();
+        for (uint32_t n = number; n < 100; n++) {
+            source_segment_name(name, n);
+            assert_true(fake_disk_size_of(stage->disk, name) < 0 || fake_disk_lose(stage->disk, name));
+        }
+        assert_int_equal(mend(), LEAT_OK);
+        look();
+        for (uint32_t i = 0; i < scan.segments_count; i++)
+            for (uint32_t k = 0; k < i; k++)
+                assert_true(scan.segments[i].number != scan.segments[k].number);
+        look_away();
+        assert_false(refused());
+        work_end();
+    }
+}
+
 TEST(offline, a_segment_of_nobody_is_put_aside)
 {
     char name[DISK_NAME_MAX];
@@ -212,5 +388,56 @@ TEST(offline, a_segment_of_nobody_is_put_aside)
     assert_non_null(strstr(said, "-log-00000099: put aside"));
     drain();
     expect_all_that_lives();
+    work_end();
+}
+
+TEST(offline, a_backup_that_did_not_end_is_told_from_a_lost_manifest)
+{
+    static uint8_t left[2 * 65536] = "This backup has not ended.\n";
+    work(2, true);
+    assert_true(fake_disk_poke(stage->disk, "manifest", 0, left, sizeof left));
+    for (unsigned emptied = 0; emptied < 2; emptied++) {
+        char name[DISK_NAME_MAX];
+        assert_int_equal(check(false), LEAT_CORRUPT);
+        assert_non_null(strstr(said, "the directory is a backup that did not end: take another one"));
+        assert_true(refused());
+        assert_int_equal(mend(), LEAT_CORRUPT);
+        for (uint32_t number = 1; number < 100; number++) {
+            source_segment_name(name, number);
+            assert_true(fake_disk_size_of(stage->disk, name) < 0 || fake_disk_lose(stage->disk, name));
+        }
+    }
+    work_end();
+}
+
+/* -- capacities -- */
+
+static void few_leases(struct salvage_options *o)
+{
+    o->engine.slots /= 2;
+}
+
+static void many_leases(struct salvage_options *o)
+{
+    o->engine.slots *= 2;
+}
+
+TEST(offline, capacities_of_a_salvage_are_those_of_the_directory_or_larger_and_then_it_needs_them)
+{
+    char name[DISK_NAME_MAX];
+    uint64_t offset;
+    work(4, false);
+    prng = prng_seed(9, 5);
+    assert_true(strike_block(name, &offset, true));
+    mend_with = few_leases;
+    assert_int_equal(mend(), LEAT_BAD_VALUE);
+    assert_non_null(strstr(mend_error, "leases_max is smaller than what this data directory was used with"));
+    assert_non_null(strstr(mend_error, "4096 at least"));
+    mend_with = many_leases;
+    assert_int_equal(mend(), LEAT_OK);
+    mend_with = NULL;
+    look();
+    assert_int_equal(point.engine.slots.capacity, 8192);
+    look_away();
     work_end();
 }
