@@ -300,8 +300,8 @@ static int gather_run_order(const void *a, const void *b)
     return (*x)->first < (*y)->first ? -1 : (*x)->first > (*y)->first;
 }
 
-/* Whether the block stands in one of the runs, which are sorted by their first block. */
-static bool gather_whole(const struct scan_run *const *runs, uint64_t count, uint64_t block)
+/* The last run that begins with this block or before; they are sorted by their first block. */
+static const struct scan_run *gather_run(const struct scan_run *const *runs, uint64_t count, uint64_t block)
 {
     uint64_t low = 0, high = count; /* the last run with first <= block is in [low - 1, high - 1] */
     while (low < high) {
@@ -311,7 +311,31 @@ static bool gather_whole(const struct scan_run *const *runs, uint64_t count, uin
         else
             high = middle;
     }
-    return low > 0 && block - runs[low - 1]->first < runs[low - 1]->count;
+    return low > 0 ? runs[low - 1] : NULL;
+}
+
+/* Whether a body whose block is damaged is whole all the same: its fact has checksums of its own, by which a broker
+ * delivers it, too. `shown`: segment that the source shows. */
+static bool gather_body_whole(struct salvage *s, const struct scan_run *before, const struct message_body *body,
+                              uint32_t *shown)
+{
+    char name[DISK_NAME_MAX], error[SOURCE_ERROR];
+    if (!before || lsn_block(body->lsn) != scan_last(before) + 1)
+        return false; /* where it begins is not known */
+    if (*shown != before->segment) {
+        source_segment_name(name, s->scan.segments[before->segment].number);
+        *shown = UINT32_MAX;
+        if (source_file(&s->source, name, error) != LEAT_OK)
+            return false;
+        *shown = before->segment;
+    }
+    uint64_t offset = before->end + 8ull * body->where.place8, size = 8ull * body->where.size8, available;
+    if (size < FACT_HEADER || size > RECORD_MAX || offset > s->source.size || size > s->source.size - offset)
+        return false;
+    uint64_t into = offset % DISK_BLOCK;
+    const uint8_t *page = source_at(&s->source, offset - into, into + size, &available);
+    struct fact f;
+    return available >= into + size && fact_decode(&f, page + into, (uint32_t)size, body->lsn, true) == LEAT_OK;
 }
 
 enum leat_status salvage_gather_lost(struct salvage *s, char error[SOURCE_ERROR])
@@ -329,11 +353,16 @@ enum leat_status salvage_gather_lost(struct salvage *s, char error[SOURCE_ERROR]
     if (s->scan.kept_count > 0)
         qsort(s->scan.kept, s->scan.kept_count, sizeof s->scan.kept[0], gather_order);
     const struct salvage_lsns kept = {.n = s->scan.kept, .count = s->scan.kept_count};
+    uint32_t shown = UINT32_MAX;
     while (!s->no_memory && engine_walk(s->engine, &walk, &body)) {
+        const struct scan_run *run = gather_run(runs, count, lsn_block(body.lsn));
         s->count.prefix_messages++;
-        if (!gather_whole(runs, count, lsn_block(body.lsn)) && !salvage_gather_has(&kept, body.lsn))
+        if (run && lsn_block(body.lsn) - run->first < run->count)
+            continue;
+        if (!salvage_gather_has(&kept, body.lsn) && !gather_body_whole(s, run, &body, &shown))
             salvage_gather_add(s, &s->lost, body.lsn);
     }
+    source_leave(&s->source);
     free(runs);
     if (s->no_memory)
         return source_say(LEAT_NO_MEMORY, error, "no memory for the list of lost messages");

@@ -274,6 +274,8 @@ static enum leat_status write_manifest(struct salvage *s, char error[SOURCE_ERRO
     int file = copy ? disk_open(s->disk, "manifest") : -ENOMEM;
     enum leat_status status = file < 0 ? write_failed(file, "open", "manifest", error) : LEAT_OK;
     s->next->epoch = s->epoch;
+    if (s->next->proven >= s->number)
+        s->next->proven = s->number - 1; /* of a backup: what it had behind that is gone */
     for (unsigned i = 0; i < 2 && status == LEAT_OK; i++) {
         s->next->sequence++;
         manifest_encode(copy, s->next);

@@ -122,4 +122,21 @@ for i in more1 more2 more3 local; do
     is "and has the cold messages" [ "$(stat_of cold ready)" = 60000 ]
     broker_ends TERM
 done
+
+# -- salvaged --
+for log in $(ls "$T/copy" | grep '^log-' | tail -n 4); do
+    rm -rf "$T/hurt" && cp -r "$T/copy" "$T/hurt"
+    last=$(cmp -l "$T/hurt/$log" /dev/zero 2>/dev/null | tail -n 1 | awk '{ print $1 - 1 }')
+    [ -n "$last" ] || continue
+    printf '\252\125\252' | dd of="$T/hurt/$log" bs=1 seek=$((last - 40)) conv=notrunc 2>/dev/null
+    "$B/leat" fsck "$T/hurt" >/dev/null && continue
+    hurts=$((hurts + 1))
+    "$LEATD" --salvage --data "$T/hurt" "${OPTIONS[@]}" >"$T/salvaged" 2>&1
+    code=$?
+    is "a copy with damage in $log is salvaged, or a start needs no help" [ $code = 0 -o $code = 78 ]
+    [ $code = 78 ] || is "and is sound then" eval "'$B/leat' fsck '$T/hurt' >'$T/checked'"
+    is "and starts" start "$T/hurt"
+    broker_ends TERM
+done
+is "copies were hurt" [ "${hurts:-0}" -gt 0 ]
 finish

@@ -193,4 +193,20 @@ for round in 1 2 3; do
     is "nor explained" run 65 leat explain "$T/junk" "$id"
     is "nor salvaged" run 65 "$LEATD" --salvage --data "$T/junk" "${TINY[@]}"
 done
+
+# -- a damaged body behind the checkpoint costs no other of its block --
+is "a broker starts on a new directory" broker --data "$T/one" "${TINY[@]}"
+export LEAT_ADDRESS=$address
+seq -f 'body-%03.0f' 1 200 >"$T/bodies"
+"$B/leat" queue create q
+is "two hundred are put at once" "$B/leat" put q --lines --batch 200 <"$T/bodies"
+broker_ends TERM
+read -r log at <<<"$(grep -abo 'body-100' "$T"/one/log-* | head -n 1 | tr ':' ' ' | awk '{ print $1, $2 }')"
+hit "$log" "$at"
+is "fsck finds it" run 65 "$B/leat" fsck "$T/one"
+is "a salvage helps" run 0 "$LEATD" --salvage --data "$T/one" "${TINY[@]}"
+is "and gives up one message" [ "$(grep -c '^lost:' "$T/out")" = 1 ]
+is "it starts" broker --data "$T/one" "${TINY[@]}"
+is "with all the others" [ "$(LEAT_ADDRESS=$address "$B/leat" take q -n 200 --raw | sort | md5sum)" = "$(grep -v body-100 "$T/bodies" | md5sum)" ]
+broker_ends TERM
 finish

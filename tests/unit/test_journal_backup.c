@@ -197,14 +197,12 @@ TEST(backup, it_begins_when_all_that_was_appended_is_durable)
     struct log_rig *r = tiny(4);
     struct copier c;
     churn(r);
-    uint64_t settled = r->durable;
     for (unsigned i = 0; i < 5; i++)
         put_one(r);
     uint64_t appended = r->appended;
     assert_true(r->durable < appended);
     assert_false(journal_backup_begin(r->journal));
     begin(&c, r);
-    assert_true(appended > settled);
     assert_true(c.copy->durable >= appended);
     copy_rest(&c);
     opens(&c);
@@ -376,16 +374,22 @@ TEST(backup, who_does_not_read_for_a_minute_loses_it)
     log_rig_free(r);
 }
 
-TEST(backup, it_gives_way_before_puts_are_refused_for_its_sake)
+static struct log_rig *half_read(struct copier *c)
 {
     struct log_rig *r = tiny(14);
-    struct copier c;
     churn(r);
     assert_true(log_rig_checkpoint(r));
     churn(r);
-    begin(&c, r);
-    while (c.file < 3)
-        assert_true(copy_piece(&c));
+    begin(c, r);
+    while (c->file < 3)
+        assert_true(copy_piece(c));
+    return r;
+}
+
+TEST(backup, it_gives_way_before_puts_are_refused_for_its_sake)
+{
+    struct copier c;
+    struct log_rig *r = half_read(&c);
     for (unsigned i = 0; journal_backup_running(r->journal); i++) {
         assert_true(i < 2000);
         put_one(r);
@@ -408,14 +412,8 @@ TEST(backup, it_gives_way_before_puts_are_refused_for_its_sake)
 /* Else a client that asks again at once would hold for ever what the log needs. */
 TEST(backup, the_next_one_waits_for_the_checkpoint_that_frees_what_a_lost_one_held)
 {
-    struct log_rig *r = tiny(14);
     struct copier c;
-    churn(r);
-    assert_true(log_rig_checkpoint(r));
-    churn(r);
-    begin(&c, r);
-    while (c.file < 3)
-        assert_true(copy_piece(&c));
+    struct log_rig *r = half_read(&c);
     for (unsigned i = 0; journal_backup_running(r->journal); i++) {
         assert_true(i < 2000);
         if (journal_tail_bytes(r->journal) > 30000)
@@ -433,10 +431,9 @@ TEST(backup, the_next_one_waits_for_the_checkpoint_that_frees_what_a_lost_one_he
     assert_true(log_rig_settle(r));
     assert_false(journal_backup_begin(r->journal));
     assert_true(log_rig_checkpoint(r));
-    for (unsigned i = 0; !journal_backup_begin(r->journal); i++) {
-        assert_true(i < 1000);
+    for (unsigned i = 0; !journal_backup_begin(r->journal) && i < 1000; i++)
         log_rig_step(r, duration_us(50));
-    }
+    assert_true(journal_backup_running(r->journal));
     assert_true(journal_counters(r->journal).free_segments > free);
     copier_free(&c);
     log_rig_free(r);
