@@ -69,13 +69,10 @@ CFLAGS  ?= -O2 -g
 # The rooms call each other in small functions: the broker and the simulator are optimised as a whole (a put's round trip
 # takes an eighth less), all others are linked from the same objects in the plain way.
 LTO     ?= $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto)
-CC_ALL   = $(CC) -std=gnu11 $(CFLAGS) $(WARN) $(HARD) $(SAN) -fPIC -MMD -MP -D_GNU_SOURCE -DLEAT_BUG=$(BUG) -DLEAT_MARKS=$(MARKS)
-LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SAN) $(if $(LTO),-fno-lto)
-ifneq ($(LTO),)
-CC_ALL  += $(LTO) -ffat-lto-objects
-WHOLE    = $(filter-out -fno-lto,$(LDFLAGS)) $(LTO) $(CFLAGS)
-endif
-WHOLE   ?= $(LDFLAGS)
+CC_ALL   = $(CC) -std=gnu11 $(CFLAGS) $(WARN) $(HARD) $(SAN) -fPIC -MMD -MP -D_GNU_SOURCE -DLEAT_BUG=$(BUG) -DLEAT_MARKS=$(MARKS) \
+           $(if $(LTO),$(LTO) -ffat-lto-objects)
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SAN) -fno-lto
+WHOLE    = $(if $(LTO),$(LTO) $(CFLAGS))
 
 srcs   = $(sort $(wildcard $(1)/*.c))
 objs   = $(patsubst %.c,$(B)/%.o,$(1))
@@ -124,14 +121,14 @@ $(B)/libleat-core.a: $(CORE_OBJS)
 	@rm -f $@
 	ar rcs $@ $^
 $(B)/leatd: $(MAIN_OBJS) $(PORT_OBJS) $(DPDK_OBJS) $(B)/libleat-core.a
-	$(CC) $(WHOLE) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS) $(DPDK_LIBS)
+	$(CC) $(LDFLAGS) $(WHOLE) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS) $(DPDK_LIBS)
 # Who links the library meets leat_* and nothing else: all objects as one, the other symbols local.
 $(B)/libleat.a: $(CLIENT_OBJS)
 	@rm -f $@
 	ld -r -o $(B)/libleat.o $^ && objcopy -w -R '.gnu.*lto_*' --keep-global-symbol='leat_*' $(B)/libleat.o
 	ar rcs $@ $(B)/libleat.o
 $(B)/libleat.so: $(CLIENT_OBJS) client/leat.map
-	$(CC) -shared $(SAN) $(if $(LTO),-fno-lto) -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
+	$(CC) -shared $(SAN) -fno-lto -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
 # What reads a data directory is the broker's own code, over a disk that only reads.
 $(B)/leat: $(call objs,$(call srcs,client/cli) $(call srcs,storage/plain)) $(B)/libleat-dpdk.a $(B)/libleat.a $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -ljansson $(DPDK_LIBS)
@@ -139,7 +136,7 @@ $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
 $(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(FAKE_DISK_OBJS)
-	$(CC) $(WHOLE) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
+	$(CC) $(LDFLAGS) $(WHOLE) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
 $(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS)
 $(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a

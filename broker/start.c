@@ -64,7 +64,7 @@ static void shard_options(struct shard_config *s, const struct config *c)
     s->cell = (uint16_t)c->cell;
     s->engine.queues = (uint32_t)c->queues_max;
     s->engine.slots = (uint32_t)c->leases_max;
-    s->engine.ready_chunks = budget_chunks(c->ready_max, c->queues_max);
+    s->engine.ready_chunks = engine_chunks(c->ready_max, c->queues_max);
     s->sessions = (uint32_t)c->sessions_max;
     s->window = (uint16_t)c->window;
     s->body_max = (uint32_t)c->body_max;

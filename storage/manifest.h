@@ -53,6 +53,10 @@ void manifest_encode(uint8_t *out, const struct manifest *m);
  * neither whole nor empty. */
 enum leat_status manifest_decode(struct manifest *m, const uint8_t *copies, unsigned *damaged);
 
+/* The mark of a salvage under way (FORMAT.md), and what is said of a backup that did not end. */
+#define MANIFEST_SALVAGING "salvaging"
+#define MANIFEST_UNFINISHED "the directory is a backup that did not end: take another one"
+
 /* manifest_unfinished: what a backup writes in the manifest's place before it has everything. */
 bool manifest_unfinished(const uint8_t *copies);
 

@@ -224,7 +224,8 @@ static enum leat_status recover_unlisted(struct journal *j, char error[256])
 bool recover_tidy(struct journal *j)
 {
     char name[DISK_NAME_MAX];
-    bool removed = disk_remove(j->disk, "salvaging") == 0; /* a salvage was cut short: what it marks is over now */
+    bool removed =
+        disk_remove(j->disk, MANIFEST_SALVAGING) == 0; /* a salvage was cut short: what it marks is over now */
     for (unsigned i = 0; recover_next_unlisted(j, &i, name); removed = true)
         disk_remove(j->disk, name);
     if (!removed)
@@ -375,7 +376,7 @@ static enum leat_status recover_manifest(struct journal *j, bool *fresh, char er
     if (status == LEAT_TOO_NEW)
         return recover_say(status, error, "the manifest was written by a newer version of Leat");
     if (manifest_unfinished(j->ledger.buffer))
-        return recover_say(status, error, "the directory is a backup that did not end: take another one");
+        return recover_say(status, error, MANIFEST_UNFINISHED);
     if (damaged == 2)
         return recover_say(status, error, "both copies of the manifest are damaged (manifest, bytes 0..%d)",
                            2 * MANIFEST_BYTES - 1);

@@ -38,8 +38,7 @@ static void fsck_manifest(struct fsck *f)
 {
     const struct source *s = &f->source;
     if (s->unfinished) {
-        report_found(&f->report, REPORT_CORRUPT, "manifest", 0, 0, "unfinished",
-                     "the directory is a backup that did not end: take another one");
+        report_found(&f->report, REPORT_CORRUPT, "manifest", 0, 0, "unfinished", MANIFEST_UNFINISHED);
         return;
     }
     for (unsigned i = 0; i < 2; i++)
@@ -282,7 +281,7 @@ static uint64_t fsck_files(struct fsck *f)
         else if (fsck_ends(name, ".new"))
             report_found(&f->report, REPORT_NOTE, name, 0, 0, "unfinished",
                          "a file that was being made; a start removes it");
-        else if (strcmp(name, "salvaging") == 0)
+        else if (strcmp(name, MANIFEST_SALVAGING) == 0)
             report_found(&f->report, REPORT_NOTE, name, 0, 0, "salvaging",
                          "a salvage was cut short: leatd --salvage begins it again");
         else if (strncmp(name, "salvaged-", 9) == 0)

@@ -15,11 +15,10 @@
 
 #include "byteorder.h"
 #include "mark.h"
-#include "runs.h"
 #include "salvage_state.h"
 
 enum { SALVAGE_TOLD = 1000 };
-static const char salvage_marker[] = "salvaging";
+static const char salvage_marker[] = MANIFEST_SALVAGING;
 
 /* -- the marker -- */
 
@@ -265,7 +264,7 @@ static enum leat_status salvage_write(struct salvage *s, char error[SOURCE_ERROR
     return status;
 }
 
-/* Capacities never shrink from start to start (shard.c), nor here: a fact may name the last slot of any. */
+/* As at a start (shard.c). */
 static enum leat_status salvage_capacities(const struct salvage *s, char error[SOURCE_ERROR])
 {
     struct engine_capacity was;
@@ -273,22 +272,11 @@ static enum leat_status salvage_capacities(const struct salvage *s, char error[S
     if (s->source.manifest != LEAT_OK || s->source.m.blob_size == 0)
         return LEAT_OK;
     enum leat_status status = point_capacity(&s->source, &was, &sessions, error);
-    if (status != LEAT_OK)
-        return status;
-    const struct {
-        const char *name;
-        uint32_t was, is, scale;
-    } capacities[] = {{"queues_max", was.queues, s->o->engine.queues, 1},
-                      {"leases_max", was.slots, s->o->engine.slots, 1},
-                      {"ready_max", was.ready_chunks, s->o->engine.ready_chunks, RUNS_LEAST},
-                      {"sessions_max", sessions, s->o->sessions, 1}};
-    for (unsigned i = 0; i < sizeof capacities / sizeof capacities[0]; i++)
-        if (capacities[i].is < capacities[i].was)
-            return source_say(LEAT_BAD_VALUE, error,
-                              "%s is smaller than what this data directory was used with, which its log may need: set "
-                              "it to %" PRIu64 " at least",
-                              capacities[i].name, (uint64_t)capacities[i].was * capacities[i].scale);
-    return LEAT_OK;
+    if (status == LEAT_OK)
+        status = engine_capacity_holds(&was, &s->o->engine, error);
+    if (status == LEAT_OK && s->o->sessions < sessions)
+        status = engine_capacity_say("sessions_max", sessions, error);
+    return status;
 }
 
 static enum leat_status salvage_all(struct salvage *s, char error[SOURCE_ERROR])

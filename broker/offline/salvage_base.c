@@ -288,7 +288,7 @@ enum leat_status salvage_base_find(struct salvage *s, char error[SOURCE_ERROR])
     if (source->manifest == LEAT_TOO_NEW)
         return source_say(LEAT_TOO_NEW, error, "the manifest was written by a newer version of Leat");
     if (source->unfinished)
-        return source_say(LEAT_CORRUPT, error, "the directory is a backup that did not end: take another one");
+        return source_say(LEAT_CORRUPT, error, MANIFEST_UNFINISHED);
     if (source->manifest != LEAT_OK) {
         base_segments(s, error);
         if (source->m.segments == 0)

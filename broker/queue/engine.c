@@ -1,10 +1,44 @@
 /* engine.c - opening, finding and telling; the changes are in apply.c. */
 #include "engine.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mark.h"
 #include "must.h"
+
+uint32_t engine_chunks(uint64_t ready_max, uint64_t queues)
+{
+    uint64_t chunks = (ready_max + RUNS_LEAST - 1) / RUNS_LEAST + 2 * queues;
+    return chunks < SLAB_NONE ? (uint32_t)chunks : SLAB_NONE - 1;
+}
+
+uint64_t engine_ready_max(uint32_t chunks, uint64_t queues)
+{
+    return chunks > 2 * queues ? (chunks - 2 * queues - 1) * RUNS_LEAST + 1 : 1;
+}
+
+enum leat_status engine_capacity_say(const char *option, uint64_t least, char error[256])
+{
+    snprintf(error, 256,
+             "%s is smaller than what this data directory was used with, which its log may need: set it to "
+             "%" PRIu64 " at least",
+             option, least);
+    return LEAT_BAD_VALUE;
+}
+
+enum leat_status engine_capacity_holds(const struct engine_capacity *was, const struct engine_capacity *is,
+                                       char error[256])
+{
+    if (is->queues < was->queues)
+        return engine_capacity_say("queues_max", was->queues, error);
+    if (is->slots < was->slots)
+        return engine_capacity_say("leases_max", was->slots, error);
+    if (is->ready_chunks < was->ready_chunks)
+        return engine_capacity_say("ready_max", engine_ready_max(was->ready_chunks, is->queues), error);
+    return LEAT_OK;
+}
 
 enum leat_status engine_open(struct engine *e, const struct engine_capacity *capacity, struct instant start)
 {

@@ -32,6 +32,17 @@ struct engine_capacity {
     uint32_t ready_chunks; /* of RUNS_LEAST ready messages or more */
 };
 
+/* engine_chunks: ready_chunks for `ready_max` ready messages of `queues` queues, the worst spread included: every queue
+ * may have a first and a last chunk that are nearly empty. engine_ready_max: the least ready_max that gives so many. */
+uint32_t engine_chunks(uint64_t ready_max, uint64_t queues);
+uint64_t engine_ready_max(uint32_t chunks, uint64_t queues);
+
+/* engine_capacity_holds: capacities may grow from start to start and never shrink, since a fact may name the last slot
+ * of any; LEAT_BAD_VALUE and a sentence with the option and its least value. engine_capacity_say: that sentence. */
+enum leat_status engine_capacity_holds(const struct engine_capacity *was, const struct engine_capacity *is,
+                                       char error[256]);
+enum leat_status engine_capacity_say(const char *option, uint64_t least, char error[256]);
+
 enum queue_state { QUEUE_FREE = 0, QUEUE_LIVE = 1, QUEUE_DROPPED = 2 };
 
 /* A list of slots, oldest first. */

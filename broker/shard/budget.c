@@ -12,17 +12,6 @@ enum {
     NAME_CELL_BYTES = 8,   /* names.h: per queue, in a table that is a power of two and at most half full */
 };
 
-uint32_t budget_chunks(uint64_t ready_max, uint64_t queues)
-{
-    uint64_t chunks = (ready_max + RUNS_LEAST - 1) / RUNS_LEAST + 2 * queues;
-    return chunks < SLAB_NONE ? (uint32_t)chunks : SLAB_NONE - 1;
-}
-
-uint64_t budget_ready(uint32_t chunks, uint64_t queues)
-{
-    return chunks > 2 * queues ? (chunks - 2 * queues - 1) * RUNS_LEAST + 1 : 1;
-}
-
 void budget_add(struct budget *b, const char *what, uint64_t bytes)
 {
     must(b->count < BUDGET_TERMS);

@@ -29,10 +29,4 @@ void budget_add(struct budget *b, const char *what, uint64_t bytes);
 uint64_t budget_total(const struct budget *b);
 bool budget_fits(const struct budget *b, uint64_t memory_max, char error[BUDGET_SENTENCE]);
 
-/* budget_chunks: chunks that hold `ready_max` ready messages of `queues` queues, the worst spread included: every queue
- * may have a first and a last chunk that are nearly empty. */
-uint32_t budget_chunks(uint64_t ready_max, uint64_t queues);
-/* budget_ready: the least `ready_max` that gives so many chunks. */
-uint64_t budget_ready(uint32_t chunks, uint64_t queues);
-
 #endif

@@ -5,9 +5,7 @@
  * Log time goes on by the difference of the boot clock; at a start it continues behind the newest fact: by the same
  * clock if the machine has not been booted since, else by the wall clock, and never backwards. */
 #include "shard.h"
-#include "budget.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,7 +53,6 @@ static void shard_blob_encode(const struct shard *s, uint8_t blob[SHARD_BLOB])
     memcpy(blob + 32, s->limits.key, 16);
 }
 
-/* Capacities may grow from start to start and never shrink: a fact may name the last slot of any. */
 static enum leat_status shard_blob_check(struct shard *s, char error[256])
 {
     uint8_t blob[JOURNAL_BLOB];
@@ -68,24 +65,15 @@ static enum leat_status shard_blob_check(struct shard *s, char error[256])
         snprintf(error, 256, "the manifest's capacities have format %u, known is 1", le32_get(blob));
         return LEAT_TOO_NEW;
     }
-    const struct {
-        const char *name;
-        uint32_t was, is;
-    } capacities[] = {{"queues_max", le32_get(blob + 4), s->config.engine.queues},
-                      {"leases_max", le32_get(blob + 8), s->config.engine.slots},
-                      {"ready_max", le32_get(blob + 12), s->config.engine.ready_chunks},
-                      {"sessions_max", le32_get(blob + 16), s->config.sessions},
-                      {"window", le32_get(blob + 20), s->config.window}};
-    for (unsigned i = 0; i < sizeof capacities / sizeof capacities[0]; i++) {
-        if (capacities[i].is >= capacities[i].was)
-            continue;
-        uint64_t least = i == 2 ? budget_ready(capacities[i].was, s->config.engine.queues) : capacities[i].was;
-        snprintf(error, 256,
-                 "%s is smaller than what this data directory was used with, which its log may need: set it to "
-                 "%" PRIu64 " at least",
-                 capacities[i].name, least);
-        return LEAT_BAD_VALUE;
-    }
+    const struct engine_capacity was = {
+        .queues = le32_get(blob + 4), .slots = le32_get(blob + 8), .ready_chunks = le32_get(blob + 12)};
+    enum leat_status status = engine_capacity_holds(&was, &s->config.engine, error);
+    if (status == LEAT_OK && s->config.sessions < le32_get(blob + 16))
+        status = engine_capacity_say("sessions_max", le32_get(blob + 16), error);
+    if (status == LEAT_OK && s->config.window < le32_get(blob + 20))
+        status = engine_capacity_say("window", le32_get(blob + 20), error);
+    if (status != LEAT_OK)
+        return status;
     memcpy(s->limits.key, blob + 32, 16);
     return LEAT_OK;
 }

@@ -167,6 +167,16 @@ enum leat_status log_rig_open(struct log_rig *r)
     return LEAT_OK;
 }
 
+bool log_rig_opens(struct log_rig *r, uint64_t facts)
+{
+    if (log_rig_open(r) != LEAT_OK)
+        return false;
+    if (r->replayed != facts)
+        snprintf(r->error, sizeof r->error, "%llu facts, not %llu", (unsigned long long)r->replayed,
+                 (unsigned long long)facts);
+    return r->replayed == facts;
+}
+
 void log_rig_end(struct log_rig *r, bool power_cut)
 {
     if (r->journal)

@@ -50,6 +50,8 @@ void log_rig_free(struct log_rig *r);
 
 /* log_rig_open: journal_open, replay and start, with the checks of S2. The sentence is in r->error. */
 enum leat_status log_rig_open(struct log_rig *r);
+/* log_rig_opens: that, and it has replayed so many facts; else false, and r->error says why. */
+bool log_rig_opens(struct log_rig *r, uint64_t facts);
 /* log_rig_end: the process ends; power cut or not. */
 void log_rig_end(struct log_rig *r, bool power_cut);
 

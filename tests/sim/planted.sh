@@ -22,7 +22,7 @@ build() { # bug
     for room in broker storage client tests; do cp -al "$B/$room" "$dir/"; done
     find "$dir" -name '*.d' -delete
     for f in $files; do rm -f "$dir/${f%.c}.o"; done
-    make --no-print-directory B="$dir" BUG="$1" "$dir/leat-sim"
+    make --no-print-directory B="$dir" BUG="$1" LTO= "$dir/leat-sim"
 }
 
 printf '| %4s  %7s  %s\n' bug seeds 'caught as'

@@ -8,7 +8,7 @@ TEST(budget, a_shard_with_the_promised_limits_fits_1_gib)
     struct budget b = {0};
     char error[BUDGET_SENTENCE] = "";
     shard_defaults(&c);
-    c.engine.ready_chunks = budget_chunks(10000000, c.engine.queues);
+    c.engine.ready_chunks = engine_chunks(10000000, c.engine.queues);
     budget_shard(&b, &c);
     assert_true(budget_fits(&b, 1u << 30, error));
     assert_string_equal(error, "");
@@ -19,8 +19,8 @@ TEST(budget, a_ready_message_costs_17_bytes_at_worst_and_as_much_again_in_a_chec
     struct shard_config c, more;
     shard_defaults(&c);
     more = c;
-    c.engine.ready_chunks = budget_chunks(16000000, 16384);
-    more.engine.ready_chunks = budget_chunks(26000000, 16384);
+    c.engine.ready_chunks = engine_chunks(16000000, 16384);
+    more.engine.ready_chunks = engine_chunks(26000000, 16384);
     struct budget b = {0}, m = {0};
     budget_shard(&b, &c);
     budget_shard(&m, &more);
@@ -44,23 +44,4 @@ TEST(budget, what_does_not_fit_is_refused_with_every_term_and_its_option)
     uint64_t exact = budget_total(&b);
     assert_true(budget_fits(&b, exact, error));
     assert_false(budget_fits(&b, exact - 1, error));
-}
-
-TEST(budget, chunks_suffice_for_the_worst_spread_over_queues)
-{
-    assert_int_equal(budget_chunks(RUNS_LEAST, 0), 1);
-    assert_int_equal(budget_chunks(RUNS_LEAST + 1, 0), 2);
-    assert_int_equal(budget_chunks(RUNS_LEAST, 10), 21);
-    assert_int_equal(budget_chunks(UINT64_MAX / 4, 1), SLAB_NONE - 1);
-}
-
-TEST(budget, the_ready_max_that_a_refusal_names_is_the_least_that_will_do)
-{
-    for (uint64_t ready = 1; ready < 20 * RUNS_LEAST; ready += 7) {
-        uint32_t chunks = budget_chunks(ready, 10);
-        uint64_t least = budget_ready(chunks, 10);
-        assert_true(least <= ready);
-        assert_int_equal(budget_chunks(least, 10), chunks);
-        assert_true(least == 1 || budget_chunks(least - 1, 10) < chunks);
-    }
 }

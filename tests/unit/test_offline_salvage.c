@@ -98,11 +98,37 @@ TEST(offline, a_whole_block_in_the_wrong_place_hides_no_other)
     work_end();
 }
 
-/* Cuts are tried from the first write on: reading comes first and takes most events. */
+/* A salvage is cut short after so many events of the disk. The first run is whole and counts them; then come the last
+ * `of`, by steps: reading comes first and takes most. */
+#define UNCUT UINT64_MAX
+struct cuts {
+    uint64_t of, step, cut, events;
+};
+
+static void next_cut(struct cuts *c)
+{
+    uint64_t first = c->events > c->of ? c->events - c->of : 1;
+    c->cut = c->cut == UNCUT ? first : c->cut + c->step;
+}
+
+/* Cut short, done again, and a third one has nothing to do. */
+static void mend_twice(struct cuts *c)
+{
+    uint64_t before = fake_disk_events(stage->disk);
+    if (c->cut != UNCUT)
+        fake_disk_die(stage->disk, c->cut);
+    mend();
+    if (c->cut == UNCUT)
+        c->events = fake_disk_events(stage->disk) - before;
+    fake_disk_crash(stage->disk);
+    enum leat_status second = mend();
+    assert_true(second == LEAT_OK || second == LEAT_EMPTY);
+    assert_int_equal(mend(), LEAT_EMPTY);
+}
+
 TEST(offline, a_salvage_that_is_cut_short_is_done_again)
 {
-    uint64_t events = 1, first = 1;
-    for (uint64_t cut = UINT64_MAX; cut == UINT64_MAX || cut <= events; cut = cut == UINT64_MAX ? first : cut + 1) {
+    for (struct cuts c = {.of = 70, .step = 1, .cut = UNCUT}; c.cut == UNCUT || c.cut <= c.events; next_cut(&c)) {
         static bool whole[MESSAGES];
         char name[DISK_NAME_MAX];
         uint64_t offset;
@@ -112,20 +138,9 @@ TEST(offline, a_salvage_that_is_cut_short_is_done_again)
         assert_true(strike_block(name, &offset, true));
         remember_whole(whole);
         assert_true(refused());
-        uint64_t before = fake_disk_events(stage->disk);
-        if (cut != UINT64_MAX)
-            fake_disk_die(stage->disk, cut);
-        mend();
-        if (cut == UINT64_MAX) {
-            events = fake_disk_events(stage->disk) - before;
-            first = events > 70 ? events - 70 : 1;
-        }
-        fake_disk_crash(stage->disk);
-        enum leat_status second = mend();
-        assert_true(second == LEAT_OK || second == LEAT_EMPTY);
-        assert_int_equal(mend(), LEAT_EMPTY);
+        mend_twice(&c);
         if (check(false) != LEAT_OK)
-            fail_msg("cut %llu: %s", (unsigned long long)cut, said);
+            fail_msg("cut %llu: %s", (unsigned long long)c.cut, said);
         drain();
         expect_salvaged(true, &again, &lost, whole);
         work_end();
@@ -141,22 +156,10 @@ static void lose_manifest(void)
 
 TEST(offline, a_salvage_without_a_manifest_that_is_cut_short_is_done_again)
 {
-    uint64_t events = 1, first = 1;
-    for (uint64_t cut = UINT64_MAX; cut == UINT64_MAX || cut <= events; cut = cut == UINT64_MAX ? first : cut + 3) {
+    for (struct cuts c = {.of = 40, .step = 3, .cut = UNCUT}; c.cut == UNCUT || c.cut <= c.events; next_cut(&c)) {
         work(4, false);
         lose_manifest();
-        uint64_t before = fake_disk_events(stage->disk);
-        if (cut != UINT64_MAX)
-            fake_disk_die(stage->disk, cut);
-        mend();
-        if (cut == UINT64_MAX) {
-            events = fake_disk_events(stage->disk) - before;
-            first = events > 40 ? events - 40 : 1;
-        }
-        fake_disk_crash(stage->disk);
-        enum leat_status second = mend();
-        assert_true(second == LEAT_OK || second == LEAT_EMPTY);
-        assert_int_equal(mend(), LEAT_EMPTY);
+        mend_twice(&c);
         assert_int_equal(check(false), LEAT_OK);
         drain();
         expect_all_that_lives();

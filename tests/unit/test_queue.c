@@ -305,3 +305,22 @@ TEST(queue, a_dropped_queue_is_reaped_in_pieces_and_its_number_is_another_queue_
     assert_int_equal(twin_finish(&t, OP_ACK, again, a, none), LEAT_STALE_RECEIPT);
     twin_close(&t);
 }
+
+TEST(queue, chunks_suffice_for_the_worst_spread_over_queues)
+{
+    assert_int_equal(engine_chunks(RUNS_LEAST, 0), 1);
+    assert_int_equal(engine_chunks(RUNS_LEAST + 1, 0), 2);
+    assert_int_equal(engine_chunks(RUNS_LEAST, 10), 21);
+    assert_int_equal(engine_chunks(UINT64_MAX / 4, 1), SLAB_NONE - 1);
+}
+
+TEST(queue, the_ready_max_that_a_refusal_names_is_the_least_that_will_do)
+{
+    for (uint64_t ready = 1; ready < 20 * RUNS_LEAST; ready += 7) {
+        uint32_t chunks = engine_chunks(ready, 10);
+        uint64_t least = engine_ready_max(chunks, 10);
+        assert_true(least <= ready);
+        assert_int_equal(engine_chunks(least, 10), chunks);
+        assert_true(least == 1 || engine_chunks(least - 1, 10) < chunks);
+    }
+}
