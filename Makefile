@@ -72,7 +72,8 @@ LTO     ?= $(if $(SAN)$(findstring clang,$(CC)),,-flto=auto)
 CC_ALL   = $(CC) -std=gnu11 $(CFLAGS) $(WARN) $(HARD) $(SAN) -fPIC -MMD -MP -D_GNU_SOURCE -DLEAT_BUG=$(BUG) -DLEAT_MARKS=$(MARKS) \
            $(if $(LTO),$(LTO) -ffat-lto-objects)
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack $(SAN) -fno-lto
-WHOLE    = $(if $(LTO),$(LTO) $(CFLAGS))
+# A -fno-lto anywhere keeps the linker's plug-in away, whatever follows it.
+WHOLE    = $(if $(LTO),$(filter-out -fno-lto,$(LDFLAGS)) $(LTO) $(CFLAGS),$(LDFLAGS))
 
 srcs   = $(sort $(wildcard $(1)/*.c))
 objs   = $(patsubst %.c,$(B)/%.o,$(1))
@@ -121,7 +122,7 @@ $(B)/libleat-core.a: $(CORE_OBJS)
 	@rm -f $@
 	ar rcs $@ $^
 $(B)/leatd: $(MAIN_OBJS) $(PORT_OBJS) $(DPDK_OBJS) $(B)/libleat-core.a
-	$(CC) $(LDFLAGS) $(WHOLE) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS) $(DPDK_LIBS)
+	$(CC) $(WHOLE) -o $@ $^ $(CORE_LIBS) $(PORT_LIBS) $(DPDK_LIBS)
 # Who links the library meets leat_* and nothing else: all objects as one, the other symbols local.
 $(B)/libleat.a: $(CLIENT_OBJS)
 	@rm -f $@
@@ -136,7 +137,7 @@ $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	@mkdir -p $(dir $@)
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
 $(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(FAKE_DISK_OBJS)
-	$(CC) $(LDFLAGS) $(WHOLE) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
+	$(CC) $(WHOLE) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
 $(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS)
 $(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a

@@ -52,6 +52,7 @@ report "an example that the README quotes otherwise" "$(awk '
     /^<!-- \/example/ { if ((getline line < file) > 0) print file ": ends too early"; file = ""; next }
     file && /^```/ { next }
     file { if ((getline line < file) <= 0 || line != $0) { print file ": " $0; file = "" } }' README.md)"
+report "a broker that is not optimised as a whole" "$(nm "${B:-build}/leatd" | grep -q lto_priv || echo "${B:-build}/leatd")"
 report "words of a workplace" "$(git grep -nE '/wor[k]/|\.\./share[d]|\.librar[y]' -- . 2>/dev/null)"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
