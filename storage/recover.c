@@ -339,6 +339,9 @@ static enum leat_status recover_existing(struct journal *j, char error[256])
         m->checkpoint_area > 1)
         return recover_say(LEAT_CORRUPT, error, "the manifest says that a segment has %" PRIu64 " bytes",
                            m->segment_bytes);
+    if (m->checkpoint_bytes % DISK_BLOCK != 0)
+        return recover_say(LEAT_CORRUPT, error, "the manifest says that the checkpoint has %" PRIu64 " bytes",
+                           m->checkpoint_bytes);
     j->segments.bytes = m->segment_bytes;
     if (j->block_max > m->segment_bytes)
         j->block_max = (uint32_t)m->segment_bytes;

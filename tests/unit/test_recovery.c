@@ -263,6 +263,23 @@ TEST(recovery, a_segment_that_was_exchanged_is_refused_when_only_the_start_of_th
     log_rig_free(r);
 }
 
+TEST(recovery, a_whole_manifest_with_an_impossible_length_is_refused)
+{
+    struct log_rig *r = written(33, true);
+    static uint8_t copies[2 * MANIFEST_BYTES];
+    struct manifest m;
+    unsigned damaged;
+    assert_true(fake_disk_peek(r->disk, "manifest", 0, copies, sizeof copies));
+    assert_int_equal(manifest_decode(&m, copies, &damaged), LEAT_OK);
+    m.checkpoint_block = 1;
+    m.checkpoint_bytes = DISK_BLOCK + 1; /* no disk does that, but somebody with an editor may */
+    manifest_encode(copies, &m);
+    manifest_encode(copies + MANIFEST_BYTES, &m);
+    assert_true(fake_disk_poke(r->disk, "manifest", 0, copies, sizeof copies));
+    refused(r, LEAT_CORRUPT, "the manifest says that the checkpoint has 4097 bytes");
+    log_rig_free(r);
+}
+
 TEST(recovery, an_empty_segment_that_nobody_lists_is_removed)
 {
     struct log_rig *r = written(6, true);
