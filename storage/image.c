@@ -67,6 +67,21 @@ static bool image_was_cleaned(const struct journal *j, uint64_t first)
     return order != SEGMENT_NONE && segment_at(j, order)->keep && first <= segment_at(j, order)->last;
 }
 
+/* The first block begins the segment, each next one lies behind it. */
+static bool image_offsets_rise(const struct segment *s, uint64_t segment_bytes)
+{
+    bool rise = true;
+    for (uint32_t i = 0; i < s->blocks && rise; i++)
+        rise = i == 0 ? s->index[0] == 0 : s->index[i] > s->index[i - 1];
+    return rise && (s->blocks == 0 || s->index[s->blocks - 1] < segment_bytes / DISK_BLOCK);
+}
+
+static bool image_tail_fits(const struct segment *last, uint64_t tail, uint64_t segment_bytes)
+{
+    return tail % DISK_BLOCK == 0 && tail <= segment_bytes && last->blocks > 0 &&
+           tail > last->index[last->blocks - 1] * (uint64_t)DISK_BLOCK;
+}
+
 /* One segment of the index, and the order that is then reached; bytes used, or 0 when it does not match the manifest.
  */
 static uint64_t image_index_segment(struct journal *j, uint32_t *order, const uint8_t *p, uint64_t left)
@@ -90,7 +105,7 @@ static uint64_t image_index_segment(struct journal *j, uint32_t *order, const ui
     for (uint32_t i = 0; i < blocks; i++)
         s->index[i] = le16_get(p + INDEX_SEGMENT + i * 2);
     s->blocks = blocks;
-    return used;
+    return image_offsets_rise(s, j->segments.bytes) ? used : 0;
 }
 
 static enum leat_status image_index(struct journal *j, const struct image *image, char error[256])
@@ -111,7 +126,7 @@ static enum leat_status image_index(struct journal *j, const struct image *image
     }
     const struct segment *last = order > 0 ? segment_at(j, order - 1) : NULL;
     if (order != j->segments.log_count || !last || last->first + last->blocks != m->checkpoint_block + 1 ||
-        tail > j->segments.bytes || le64_get(p) != m->tail_hash)
+        !image_tail_fits(last, tail, j->segments.bytes) || le64_get(p) != m->tail_hash)
         return recover_say(LEAT_CORRUPT, error, "checkpoint-%u: its index does not match the manifest",
                            m->checkpoint_area);
     j->segments.tail = tail;

@@ -140,7 +140,7 @@ enum leat_status recover_open_file(struct journal *j, const char *name, uint64_t
         return recover_failed(rc, "open", name, error);
     *file = (uint32_t)rc;
     int64_t have = disk_size(j->disk, *file);
-    if (have < (int64_t)size)
+    if (have < 0 || (uint64_t)have < size)
         return recover_say(LEAT_CORRUPT, error, "%s has %" PRId64 " bytes, %" PRIu64 " are expected: it was cut", name,
                            have, size);
     return LEAT_OK;
@@ -339,7 +339,7 @@ static enum leat_status recover_existing(struct journal *j, char error[256])
         m->checkpoint_area > 1)
         return recover_say(LEAT_CORRUPT, error, "the manifest says that a segment has %" PRIu64 " bytes",
                            m->segment_bytes);
-    if (m->checkpoint_bytes % DISK_BLOCK != 0)
+    if (m->checkpoint_bytes % DISK_BLOCK != 0 || (m->checkpoint_block == 0 && m->checkpoint_bytes > 0))
         return recover_say(LEAT_CORRUPT, error, "the manifest says that the checkpoint has %" PRIu64 " bytes",
                            m->checkpoint_bytes);
     j->segments.bytes = m->segment_bytes;

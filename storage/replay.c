@@ -265,12 +265,16 @@ static void replay_wipe(struct journal *j, uint32_t order, uint64_t from, uint64
         s->wipe_end = end;
 }
 
+/* From where the log ends, as far as blocks in flight could reach, and the first page of each segment however far: a
+ * page in the next segment that calls itself the missing block must not hide those that stand where they belong. */
 static void replay_search(struct journal *j, struct tear *tear)
 {
+    const struct segments *t = &j->segments;
     uint64_t reach = (LOG_DEPTH_MAX + 1) * (uint64_t)j->replay->largest, looked = 0;
-    uint64_t offset = tear->offset;
+    uint32_t order = t->log_count > 0 ? t->log_count - 1 : 0;
+    uint64_t offset = t->log_count > 0 ? t->tail : 0;
     j->replay->window.piece_max = REPLAY_GLANCE;
-    for (uint32_t order = tear->order; order < j->segments.total; order++, offset = 0) {
+    for (; order < t->total; order++, offset = 0) {
         uint64_t from = offset;
         while (offset < j->segments.bytes && (looked <= reach || offset == 0)) {
             uint32_t size = replay_behind(j, tear, order, offset);

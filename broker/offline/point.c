@@ -56,8 +56,23 @@ bool point_index_next(const struct point *p, uint64_t *at, struct point_segment 
     return true;
 }
 
-/* Whether it is in one piece: a header, and as many segments as that says, up to its end. */
-static bool point_index_fits(struct point *p)
+/* Its first block begins the segment, each next one lies behind it. *end: where the last one may end at the earliest.
+ */
+static bool point_offsets_rise(const struct point_segment *segment, uint64_t segment_bytes, uint64_t *end)
+{
+    *end = 0;
+    for (uint32_t i = 0; i < segment->blocks; i++) {
+        uint64_t offset = le16_get(segment->offsets + 2 * i) * (uint64_t)DISK_BLOCK;
+        if (i == 0 ? offset != 0 : offset < *end)
+            return false;
+        *end = offset + DISK_BLOCK;
+    }
+    return *end <= segment_bytes;
+}
+
+/* Whether it is in one piece: a header, and as many segments as that says, up to its end, and blocks where they can
+ * lie. */
+static bool point_index_fits(struct point *p, uint64_t segment_bytes)
 {
     if (p->index_bytes < INDEX_HEADER)
         return false;
@@ -65,10 +80,12 @@ static bool point_index_fits(struct point *p)
     p->position_tail = le64_get(p->index + 8);
     uint32_t segments = le32_get(p->index + 16);
     struct point_segment segment;
-    uint64_t at = 0;
-    while (segments > 0 && point_index_next(p, &at, &segment))
-        segments--;
-    return segments == 0 && (at == 0 ? INDEX_HEADER : at) == p->index_bytes;
+    uint64_t at = 0, end = 0;
+    for (; segments > 0 && point_index_next(p, &at, &segment); segments--)
+        if (!point_offsets_rise(&segment, segment_bytes, &end))
+            return false;
+    return segments == 0 && (at == 0 ? INDEX_HEADER : at) == p->index_bytes && end > 0 &&
+           p->position_tail % DISK_BLOCK == 0 && p->position_tail >= end && p->position_tail <= segment_bytes;
 }
 
 static enum leat_status point_index_add(struct point *p, const uint8_t *bytes, uint32_t size, char error[SOURCE_ERROR])
@@ -141,7 +158,7 @@ static enum leat_status point_chunks(struct point *p, struct source *s, const st
     status = image_load_end(&r.load, error);
     if (status == LEAT_OK && !session_sound(&p->sessions))
         status = source_say(LEAT_CORRUPT, error, "the checkpoint holds sessions that no log could have made");
-    if (status == LEAT_OK && (!point_index_fits(p) || p->position_hash != m->tail_hash))
+    if (status == LEAT_OK && (!point_index_fits(p, m->segment_bytes) || p->position_hash != m->tail_hash))
         status = source_say(LEAT_CORRUPT, error, "the checkpoint's index of the log contradicts itself");
     return status;
 }

@@ -263,20 +263,28 @@ TEST(recovery, a_segment_that_was_exchanged_is_refused_when_only_the_start_of_th
     log_rig_free(r);
 }
 
-TEST(recovery, a_whole_manifest_with_an_impossible_length_is_refused)
+/* No disk does that, but somebody with an editor may. */
+static void refused_with_checkpoint(struct log_rig *r, uint64_t block, uint64_t bytes, const char *words)
 {
-    struct log_rig *r = written(33, true);
     static uint8_t copies[2 * MANIFEST_BYTES];
     struct manifest m;
     unsigned damaged;
     assert_true(fake_disk_peek(r->disk, "manifest", 0, copies, sizeof copies));
     assert_int_equal(manifest_decode(&m, copies, &damaged), LEAT_OK);
-    m.checkpoint_block = 1;
-    m.checkpoint_bytes = DISK_BLOCK + 1; /* no disk does that, but somebody with an editor may */
+    m.checkpoint_block = block;
+    m.checkpoint_bytes = bytes;
     manifest_encode(copies, &m);
     manifest_encode(copies + MANIFEST_BYTES, &m);
     assert_true(fake_disk_poke(r->disk, "manifest", 0, copies, sizeof copies));
-    refused(r, LEAT_CORRUPT, "the manifest says that the checkpoint has 4097 bytes");
+    refused(r, LEAT_CORRUPT, words);
+}
+
+TEST(recovery, a_whole_manifest_with_an_impossible_length_is_refused)
+{
+    struct log_rig *r = written(33, true);
+    refused_with_checkpoint(r, 0, DISK_BLOCK, "the manifest says that the checkpoint has 4096 bytes");
+    refused_with_checkpoint(r, 1, DISK_BLOCK + 1, "the manifest says that the checkpoint has 4097 bytes");
+    refused_with_checkpoint(r, 1, -(uint64_t)DISK_BLOCK, "18446744073709547520 are expected: it was cut");
     log_rig_free(r);
 }
 
