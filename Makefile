@@ -82,7 +82,7 @@ PORT_OBJS   := $(call objs,$(foreach r,$(PORT_ROOMS),$(call srcs,$(r))))
 MAIN_OBJS   := $(call objs,$(call srcs,broker))
 CLIENT_OBJS := $(call objs,$(call srcs,client) $(call srcs,broker/base) $(call srcs,broker/wire))
 FAKE_DISK_OBJS := $(addprefix $(B)/tests/lib/,fake_disk.o fake_crash.o fake_lie.o)
-TESTLIB_OBJS := $(filter-out $(FAKE_DISK_OBJS) %/log_rig.o,$(call objs,$(call srcs,tests/lib)))
+TESTLIB_OBJS := $(filter-out $(FAKE_DISK_OBJS) %/log_rig.o %/damage.o,$(call objs,$(call srcs,tests/lib)))
 FUZZ_BINS   := $(patsubst tests/fuzz/%.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c)) $(B)/seeds
 UNIT_BINS   := $(patsubst tests/unit/%.c,$(B)/%,$(call srcs,tests/unit))
 # These run on tests/lib/fake_disk, which fills in disk.h in place of storage/uring.
@@ -138,7 +138,7 @@ $(B)/examples/%: $(B)/client/examples/%.o $(B)/libleat.a
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash
 $(B)/leat-sim: $(call objs,$(call srcs,tests/sim)) $(call objs,$(call srcs,client)) $(B)/libleat-core.a $(FAKE_DISK_OBJS)
 	$(CC) $(WHOLE) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS)
-$(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
+$(FAKE_DISK_BINS): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(FAKE_DISK_OBJS) $(B)/tests/lib/log_rig.o $(B)/tests/lib/damage.o $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS)
 $(filter-out $(FAKE_DISK_BINS),$(UNIT_BINS)): $(B)/test_%: $(B)/tests/unit/test_%.o $(TESTLIB_OBJS) $(PORT_OBJS) $(call objs,$(call srcs,client)) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a -lcmocka $(CORE_LIBS) $(PORT_LIBS)

@@ -1,7 +1,8 @@
 /* replay.c - from the newest checkpoint to the end of the log, and what the end means.
  *
  * A block follows when it is whole, of this life of its segment, has the next number and names the hash of the block
- * before; it lies behind that block, or at the start of the next segment if it had no room there. Where none follows,
+ * before; it lies behind that block, or at the start of the next segment if it had no room there (one that had was led
+ * astray by the disk, and others may stand behind its own place). Where none follows,
  * the log ends, or something broke:
  *
  *   W: blocks <= W are known to have been durable: every block says so of those before it, the manifest of the first
@@ -201,6 +202,11 @@ static enum record_verdict replay_next(struct journal *j, struct record *found, 
     if (first != 0 && first != expected.number)
         return here;
     there = replay_look(j, t->log_count, 0, &expected, found, bytes);
+    if (there == RECORD_OK && first == 0 && t->log_count > 0 &&
+        record_disk_size(found->payload_size) <= t->bytes - t->tail) {
+        mark(block_had_room);
+        return here;
+    }
     if (there == RECORD_OK)
         segment_enter(j, expected.number);
     return there == RECORD_OK || t->log_count == 0 || t->tail == t->bytes ? there : here;

@@ -29,7 +29,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "buggify.h"
 #include "log.h"
 #include "mark.h"
 #include "must.h"
@@ -145,9 +144,7 @@ void segment_note(struct journal *j, uint64_t number, uint32_t size)
 
 struct segment *segment_place(struct journal *j, uint64_t number, uint32_t size, uint64_t *offset)
 {
-    bool early = j->segments.log_count > 0 && segment_next_usable(j) && segment_free(j) > segment_mark_of_puts(j);
-    bool roll = early && buggify(segment_left_early);
-    if (segment_left(j) < size || roll) {
+    if (segment_left(j) < size) { /* and only then: recovery believes no other */
         must(segment_next_usable(j));
         segment_enter(j, number);
         mark(segment_entered);

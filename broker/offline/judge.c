@@ -238,6 +238,12 @@ static bool judge_follows(const struct judging *x, const struct scan_run *r)
     return r && r->first == x->number && (x->previous == 0 || r->previous == x->previous);
 }
 
+/* It begins the next segment because it had no room in this one. */
+static bool judge_enters(const struct judging *x, const struct scan_run *r)
+{
+    return judge_follows(x, r) && r->size > x->s->source->m.segment_bytes - x->offset;
+}
+
 /* Block after block, and on into segments whose first block is not listed. */
 static void judge_tail(struct judging *x, uint32_t *segment)
 {
@@ -245,8 +251,11 @@ static void judge_tail(struct judging *x, uint32_t *segment)
         struct scan_run *r = judge_run_at(x->s, *segment, x->offset);
         uint32_t next = *segment + 1;
         if (!judge_follows(x, r) && next < x->s->segments_count && x->s->segments[next].listed_first == 0) {
-            r = judge_run_at(x->s, next, 0);
-            *segment += judge_follows(x, r);
+            struct scan_run *entered = judge_run_at(x->s, next, 0);
+            if (judge_enters(x, entered)) {
+                r = entered;
+                ++*segment;
+            }
         }
         if (!judge_follows(x, r))
             return;

@@ -91,7 +91,8 @@ static void scan_note(struct scan *s, uint32_t i, const struct scan_block *b)
         last = scan_new_run(s);
         if (!last)
             return;
-        *last = (struct scan_run){.segment = i, .from = b->offset, .first = b->r.number, .previous = b->r.previous};
+        *last = (struct scan_run){
+            .segment = i, .size = b->size, .from = b->offset, .first = b->r.number, .previous = b->r.previous};
         segment->runs++;
     }
     last->count++;

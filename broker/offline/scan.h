@@ -18,6 +18,7 @@ enum { SCAN_RUNS = 100000 };
 struct scan_run {
     uint32_t segment;   /* in scan.segments */
     uint32_t count;     /* blocks */
+    uint32_t size;      /* of the first one, bytes */
     uint64_t from, end; /* bytes */
     uint64_t first;     /* number of the first block */
     uint64_t previous;  /* hash that the first one names */

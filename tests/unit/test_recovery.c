@@ -1,6 +1,7 @@
 /* test_recovery.c - the table of FAULTS.md, section 2, for one broker: what a restart makes of damage. */
 #include "byteorder.h"
 #include "crc32c.h"
+#include "damage.h"
 #include "log.h"
 #include "log_rig.h"
 #include "manifest.h"
@@ -11,96 +12,13 @@
 
 static const struct duration us100 = {100000};
 
-/* Forty facts, each in a block of its own, all durable; the power is cut before or after the watermark block. */
-static struct log_rig *written(uint64_t seed, bool proven)
-{
-    struct fake_disk_config disk = {.seed = seed, .durable_writes = true};
-    struct journal_config config = log_rig_config();
-    config.hot_bytes = 1 << 20;
-    struct log_rig *r = log_rig_make(&disk, &config);
-    mark_reset();
-    assert_int_equal(log_rig_open(r), LEAT_OK);
-    for (unsigned i = 0; i < 40; i++) {
-        assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
-        assert_true(log_rig_settle(r));
-    }
-    for (unsigned i = 0; i < 40 && proven; i++)
-        log_rig_step(r, duration_ms(1));
-    while (fake_disk_under_way(r->disk) > 0)
-        log_rig_step(r, us100);
-    log_rig_end(r, true);
-    return r;
-}
-
-struct place {
-    char name[DISK_NAME_MAX];
-    uint64_t offset;
-    uint32_t size;
-};
-
-/* Where block `number` stands on the disk. */
-static struct place locate(struct log_rig *r, uint64_t number)
-{
-    uint8_t head[RECORD_HEADER];
-    for (unsigned file = 1; file < 100; file++) {
-        struct place p = {.offset = 0};
-        snprintf(p.name, sizeof p.name, "log-%08u", file);
-        for (; fake_disk_peek(r->disk, p.name, p.offset, head, sizeof head); p.offset += DISK_BLOCK)
-            if (memcmp(head, "leat blk", 8) == 0 && le64_get(head + 24) == number) {
-                p.size = record_disk_size(le32_get(head + 56));
-                return p;
-            }
-    }
-    fail_msg("block %llu is nowhere", (unsigned long long)number);
-    return (struct place){.size = 0};
-}
-
-static void flip(struct log_rig *r, const char *name, uint64_t offset)
-{
-    uint8_t byte;
-    assert_true(fake_disk_peek(r->disk, name, offset, &byte, 1));
-    byte ^= 0x10;
-    assert_true(fake_disk_poke(r->disk, name, offset, &byte, 1));
-}
-
-static void copy(struct log_rig *r, const struct place *from, const struct place *to)
-{
-    uint8_t bytes[DISK_BLOCK];
-    assert_true(fake_disk_peek(r->disk, from->name, from->offset, bytes, sizeof bytes));
-    assert_true(fake_disk_poke(r->disk, to->name, to->offset, bytes, sizeof bytes));
-}
-
-static void zero(struct log_rig *r, const char *name, uint64_t offset, uint64_t size)
-{
-    static const uint8_t zeros[DISK_BLOCK];
-    for (; size > 0; offset += DISK_BLOCK, size -= DISK_BLOCK)
-        assert_true(fake_disk_poke(r->disk, name, offset, zeros, DISK_BLOCK));
-}
-
-/* Refused, twice in the same way, and `words` are in the sentence. */
-static void refused(struct log_rig *r, enum leat_status status, const char *words)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(log_rig_open(r), status);
-        if (!strstr(r->error, words))
-            fail_msg("\"%s\" does not say \"%s\"", r->error, words);
-        log_rig_end(r, true);
-    }
-}
-
-static void opens_with(struct log_rig *r, uint64_t facts)
-{
-    if (!log_rig_opens(r, facts))
-        fail_msg("%s", r->error);
-}
-
 TEST(recovery, a_torn_tail_is_truncated_counted_and_erased)
 {
-    struct log_rig *r = written(1, false);
-    struct place last = locate(r, 40);
-    flip(r, last.name, last.offset + last.size - 1);
+    struct log_rig *r = damage_written(1, false);
+    struct damage_place last = damage_locate(r, 40);
+    damage_flip(r, last.name, last.offset + last.size - 1);
     r->durable = 39; /* nobody can know that it was durable: no block says so */
-    opens_with(r, 39);
+    damage_opens_with(r, 39);
     assert_int_equal(journal_counters(r->journal).torn_tails, 1);
     uint8_t head[8];
     assert_true(fake_disk_peek(r->disk, last.name, last.offset, head, 8));
@@ -108,7 +26,7 @@ TEST(recovery, a_torn_tail_is_truncated_counted_and_erased)
     assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
     assert_true(log_rig_settle(r));
     log_rig_end(r, true);
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
     assert_int_equal(journal_counters(r->journal).torn_tails, 0);
     log_rig_free(r);
 }
@@ -117,21 +35,21 @@ TEST(recovery, a_block_that_some_block_calls_durable_is_rot_and_the_range_is_exa
 {
     for (uint64_t number = 1; number <= 40; number += 3) {
         for (unsigned kind = 0; kind < 4; kind++) {
-            struct log_rig *r = written(2, true);
-            struct place p = locate(r, number), other = locate(r, number == 20 ? 21 : 20);
+            struct log_rig *r = damage_written(2, true);
+            struct damage_place p = damage_locate(r, number), other = damage_locate(r, number == 20 ? 21 : 20);
             if (kind == 0)
-                flip(r, p.name, p.offset + 30);
+                damage_flip(r, p.name, p.offset + 30);
             else if (kind == 1)
-                flip(r, p.name, p.offset + p.size - 1);
+                damage_flip(r, p.name, p.offset + p.size - 1);
             else if (kind == 2)
-                zero(r, p.name, p.offset, p.size);
+                damage_zero(r, p.name, p.offset, p.size);
             else
-                copy(r, &other, &p); /* misdirected */
+                damage_copy(r, &other, &p); /* misdirected */
             char words[128];
             snprintf(words, sizeof words, "%s, bytes %llu..", p.name, (unsigned long long)p.offset);
-            refused(r, LEAT_CORRUPT, words);
+            damage_refused(r, LEAT_CORRUPT, words);
             snprintf(words, sizeof words, "block %llu is damaged", (unsigned long long)number);
-            refused(r, LEAT_CORRUPT, words);
+            damage_refused(r, LEAT_CORRUPT, words);
             assert_true(mark_count("rot_refused") > 0);
             log_rig_free(r);
         }
@@ -141,10 +59,10 @@ TEST(recovery, a_block_that_some_block_calls_durable_is_rot_and_the_range_is_exa
 /* Blocks 41, 42 and 43 in flight together: each says that 40 is durable. */
 static struct log_rig *three_in_flight(void)
 {
-    struct log_rig *r = written(3, true);
+    struct log_rig *r = damage_written(3, true);
     fake_disk_create_fail(r->disk,
                           1000); /* no segment is made, or a manifest written that lists the next one's block */
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
     for (unsigned k = 0; k < 3; k++) {
         struct lsn lsn;
         while (log_rig_append(r, JOURNAL_ACK, false, false) &&
@@ -165,23 +83,47 @@ TEST(recovery, whole_blocks_behind_a_torn_one_that_were_in_flight_with_it_are_dr
     log_rig_end(r, true);
     /* the first block of this life that says that only those before it are durable */
     for (uint64_t b = 41; b <= last && !first; b++) {
-        struct place p = locate(r, b);
+        struct damage_place p = damage_locate(r, b);
         assert_true(fake_disk_peek(r->disk, p.name, p.offset, head, sizeof head));
         if (le32_get(head + 52) > 0)
             first = b;
     }
-    struct place p = locate(r, first), next = locate(r, first + 1);
+    struct damage_place p = damage_locate(r, first), next = damage_locate(r, first + 1);
     assert_true(fake_disk_peek(r->disk, next.name, next.offset, head, sizeof head));
     assert_true(le64_get(head + 32) < first);
-    flip(r, p.name, p.offset + p.size - 1);
+    damage_flip(r, p.name, p.offset + p.size - 1);
     r->durable = 40;
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
     assert_true(mark_count("block_behind_tear") > 0);
     assert_int_equal(journal_counters(r->journal).torn_tails, 1);
     assert_true(fake_disk_peek(r->disk, next.name, next.offset, head, sizeof head));
     assert_int_equal(le64_get(head), 0);
     log_rig_end(r, true);
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
+    log_rig_free(r);
+}
+
+/* The log goes on in the next segment only where a block has no room: one that went astray must not lead it there, past
+ * those behind its own place. */
+TEST(recovery, a_block_that_went_astray_to_the_start_of_the_next_segment_is_not_followed)
+{
+    struct log_rig *r = damage_written(34, true);
+    damage_opens_with(r, 40);
+    struct segment next = *segment_at(r->journal, r->journal->segments.log_count);
+    log_rig_end(r, true);
+    assert_int_equal(next.first, 0);
+    uint64_t number = 39;
+    while (damage_locate(r, number).size != DISK_BLOCK)
+        number--;
+    struct damage_place p = damage_locate(r, number), behind = damage_locate(r, number + 1), astray = {.offset = 0};
+    assert_string_equal(p.name, behind.name);
+    segment_name(astray.name, next.name);
+    damage_copy(r, &p, &astray);
+    damage_zero(r, p.name, p.offset, p.size);
+    char words[64];
+    snprintf(words, sizeof words, "block %llu is damaged", (unsigned long long)number);
+    damage_refused(r, LEAT_CORRUPT, words);
+    assert_true(mark_count("block_had_room") > 0);
     log_rig_free(r);
 }
 
@@ -201,7 +143,7 @@ TEST(recovery, an_end_in_recycled_bytes_is_an_end_and_not_a_tear)
             while (fake_disk_under_way(r->disk) > 0)
                 log_rig_step(r, us100);
             log_rig_end(r, true);
-            opens_with(r, r->appended);
+            damage_opens_with(r, r->appended);
             assert_int_equal(journal_counters(r->journal).torn_tails, 0);
         }
     }
@@ -211,23 +153,23 @@ TEST(recovery, an_end_in_recycled_bytes_is_an_end_and_not_a_tear)
 
 TEST(recovery, lost_cut_doubled_and_exchanged_segments_are_refused)
 {
-    struct log_rig *r = written(5, true);
-    struct place p = locate(r, 20), q = locate(r, 1);
+    struct log_rig *r = damage_written(5, true);
+    struct damage_place p = damage_locate(r, 20), q = damage_locate(r, 1);
     assert_string_not_equal(p.name, q.name);
     assert_true(fake_disk_copy(r->disk, p.name, "log-00000077"));
-    refused(r, LEAT_CORRUPT, "log-00000077 holds blocks");
+    damage_refused(r, LEAT_CORRUPT, "log-00000077 holds blocks");
     assert_true(fake_disk_lose(r->disk, "log-00000077"));
     assert_true(fake_disk_copy(r->disk, q.name, "keep"));
     assert_true(fake_disk_lose(r->disk, q.name));
-    refused(r, LEAT_CORRUPT, "is missing");
+    damage_refused(r, LEAT_CORRUPT, "is missing");
     assert_true(fake_disk_copy(r->disk, p.name, q.name)); /* another one under its name */
-    refused(r, LEAT_CORRUPT, "block 1 is damaged or missing");
+    damage_refused(r, LEAT_CORRUPT, "block 1 is damaged or missing");
     assert_true(fake_disk_lose(r->disk, q.name));
     assert_true(fake_disk_copy(r->disk, "keep", q.name));
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
     log_rig_end(r, true);
     assert_true(fake_disk_cut(r->disk, p.name, 8192));
-    refused(r, LEAT_CORRUPT, "it was cut");
+    damage_refused(r, LEAT_CORRUPT, "it was cut");
     log_rig_free(r);
 }
 
@@ -255,123 +197,53 @@ TEST(recovery, a_segment_that_was_exchanged_is_refused_when_only_the_start_of_th
     assert_true(fake_disk_copy(r->disk, "log-00000003", "keep"));
     assert_true(fake_disk_lose(r->disk, "log-00000003"));
     assert_true(fake_disk_copy(r->disk, "log-00000002", "log-00000003"));
-    refused(r, LEAT_CORRUPT, "is damaged or missing, and blocks up to");
+    damage_refused(r, LEAT_CORRUPT, "is damaged or missing, and blocks up to");
     assert_true(fake_disk_lose(r->disk, "log-00000003"));
     assert_true(fake_disk_copy(r->disk, "keep", "log-00000003"));
     assert_true(fake_disk_lose(r->disk, "keep"));
-    opens_with(r, r->appended);
-    log_rig_free(r);
-}
-
-/* No disk does that, but somebody with an editor may. */
-static void refused_with_checkpoint(struct log_rig *r, uint64_t block, uint64_t bytes, const char *words)
-{
-    static uint8_t copies[2 * MANIFEST_BYTES];
-    struct manifest m;
-    unsigned damaged;
-    assert_true(fake_disk_peek(r->disk, "manifest", 0, copies, sizeof copies));
-    assert_int_equal(manifest_decode(&m, copies, &damaged), LEAT_OK);
-    m.checkpoint_block = block;
-    m.checkpoint_bytes = bytes;
-    manifest_encode(copies, &m);
-    manifest_encode(copies + MANIFEST_BYTES, &m);
-    assert_true(fake_disk_poke(r->disk, "manifest", 0, copies, sizeof copies));
-    refused(r, LEAT_CORRUPT, words);
-}
-
-TEST(recovery, a_whole_manifest_with_an_impossible_length_is_refused)
-{
-    struct log_rig *r = written(33, true);
-    refused_with_checkpoint(r, 0, DISK_BLOCK, "the manifest says that the checkpoint has 4096 bytes");
-    refused_with_checkpoint(r, 1, DISK_BLOCK + 1, "the manifest says that the checkpoint has 4097 bytes");
-    refused_with_checkpoint(r, 1, -(uint64_t)DISK_BLOCK, "18446744073709547520 are expected: it was cut");
+    damage_opens_with(r, r->appended);
     log_rig_free(r);
 }
 
 TEST(recovery, an_empty_segment_that_nobody_lists_is_removed)
 {
-    struct log_rig *r = written(6, true);
+    struct log_rig *r = damage_written(6, true);
     int file = disk_create(r->disk, "log-00000050", 65536);
     assert_true(file >= 0);
     disk_close(r->disk, (uint32_t)file);
     disk_sync_directory(r->disk);
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
     assert_int_equal(disk_open(r->disk, "log-00000050"), -2);
-    log_rig_free(r);
-}
-
-TEST(recovery, one_damaged_copy_of_the_manifest_is_survived_and_two_are_refused)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        struct log_rig *r = written(7, true);
-        flip(r, "manifest", i * MANIFEST_BYTES + 70);
-        opens_with(r, 40);
-        assert_int_equal(journal_epoch(r->journal), 2);
-        log_rig_end(r, true);
-        opens_with(r, 40); /* both are whole again */
-        log_rig_end(r, true);
-        flip(r, "manifest", 70);
-        flip(r, "manifest", MANIFEST_BYTES + 1100);
-        refused(r, LEAT_CORRUPT, "both copies of the manifest");
-        zero(r, "manifest", 0, 2 * MANIFEST_BYTES);
-        refused(r, LEAT_CORRUPT, "the manifest is missing or empty");
-        assert_true(fake_disk_lose(r->disk, "manifest"));
-        refused(r, LEAT_CORRUPT, "the manifest is missing or empty");
-        log_rig_free(r);
-    }
-}
-
-TEST(recovery, a_manifest_that_was_cut_is_refused_as_such)
-{
-    struct log_rig *r = written(17, true);
-    assert_true(fake_disk_cut(r->disk, "manifest", MANIFEST_BYTES + 8192));
-    refused(r, LEAT_CORRUPT, "the manifest has 73728 bytes, 131072 are expected: it was cut");
-    assert_true(fake_disk_cut(r->disk, "manifest", 0));
-    refused(r, LEAT_CORRUPT, "the manifest has 0 bytes");
     log_rig_free(r);
 }
 
 TEST(recovery, a_start_that_is_refused_has_changed_nothing)
 {
-    struct log_rig *r = written(18, true);
-    struct place p = locate(r, 40);
+    struct log_rig *r = damage_written(18, true);
+    struct damage_place p = damage_locate(r, 40);
     int file = disk_create(r->disk, "log-00000050", 65536);
     assert_true(file >= 0);
     disk_close(r->disk, (uint32_t)file);
     disk_sync_directory(r->disk);
-    flip(r, p.name, p.offset);
-    refused(r, LEAT_CORRUPT, "block 40 is damaged");
-    flip(r, p.name, p.offset);
+    damage_flip(r, p.name, p.offset);
+    damage_refused(r, LEAT_CORRUPT, "block 40 is damaged");
+    damage_flip(r, p.name, p.offset);
     assert_true(fake_disk_copy(r->disk, "log-00000050", "kept")); /* it is still there */
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
     assert_int_equal(disk_open(r->disk, "log-00000050"), -2);
-    log_rig_free(r);
-}
-
-TEST(recovery, an_old_manifest_brought_back_is_noticed)
-{
-    struct log_rig *r = written(8, true);
-    assert_true(fake_disk_copy(r->disk, "manifest", "old"));
-    opens_with(r, 40);
-    assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
-    assert_true(log_rig_settle(r));
-    log_rig_end(r, true);
-    assert_true(fake_disk_lose(r->disk, "manifest"));
-    assert_true(fake_disk_copy(r->disk, "old", "manifest"));
-    refused(r, LEAT_CORRUPT, "is of epoch 2");
     log_rig_free(r);
 }
 
 TEST(recovery, unknown_formats_are_too_new)
 {
-    struct log_rig *r = written(9, true);
-    struct place p = locate(r, 10);
+    struct log_rig *r = damage_written(9, true);
+    struct damage_place p = damage_locate(r, 10);
     uint8_t head[RECORD_HEADER], copy[MANIFEST_BYTES] = {0};
     assert_true(fake_disk_peek(r->disk, p.name, p.offset, head, sizeof head));
     le32_put(head + 8, RECORD_FORMAT + 1);
     le32_put(head + 76, crc32c(0, head, 76));
     assert_true(fake_disk_poke(r->disk, p.name, p.offset, head, sizeof head));
-    refused(r, LEAT_TOO_NEW, "block 10 was written by a newer version");
+    damage_refused(r, LEAT_TOO_NEW, "block 10 was written by a newer version");
     for (unsigned i = 0; i < 2; i++) {
         assert_true(fake_disk_peek(r->disk, "manifest", i * MANIFEST_BYTES, copy, sizeof copy));
         le32_put(copy + 8, MANIFEST_FORMAT + 1);
@@ -379,54 +251,54 @@ TEST(recovery, unknown_formats_are_too_new)
         le32_put(copy + 12, crc32c(0, copy, sizeof copy));
         assert_true(fake_disk_poke(r->disk, "manifest", i * MANIFEST_BYTES, copy, sizeof copy));
     }
-    refused(r, LEAT_TOO_NEW, "the manifest was written by a newer version");
+    damage_refused(r, LEAT_TOO_NEW, "the manifest was written by a newer version");
     log_rig_free(r);
 }
 
 TEST(recovery, a_sector_that_cannot_be_read_is_refused_by_its_range)
 {
-    struct log_rig *r = written(10, true);
-    struct place p = locate(r, 30);
+    struct log_rig *r = damage_written(10, true);
+    struct damage_place p = damage_locate(r, 30);
     char words[128];
     assert_true(fake_disk_spoil(r->disk, p.name, p.offset));
     snprintf(words, sizeof words, "%s, bytes %llu..%llu cannot be read", p.name, (unsigned long long)p.offset,
              (unsigned long long)p.offset + 4095);
-    refused(r, LEAT_CORRUPT, words);
+    damage_refused(r, LEAT_CORRUPT, words);
     log_rig_free(r);
 }
 
 TEST(recovery, a_damaged_checkpoint_is_refused_at_every_chunk)
 {
-    struct log_rig *r = written(11, true);
+    struct log_rig *r = damage_written(11, true);
     r->image_bytes = 200000;
-    opens_with(r, 40);
+    damage_opens_with(r, 40);
     assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
     assert_true(log_rig_checkpoint(r));
     assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
     assert_true(log_rig_settle(r));
     log_rig_end(r, true);
-    opens_with(r, 42);
+    damage_opens_with(r, 42);
     log_rig_end(r, true);
     for (uint64_t at = 4000; at < 210000; at += 30000) {
-        flip(r, "checkpoint-0", at);
+        damage_flip(r, "checkpoint-0", at);
         char words[64];
         snprintf(words, sizeof words, "checkpoint-0, bytes %llu..", (unsigned long long)(at / 65536 * 65536));
-        refused(r, LEAT_CORRUPT, words);
-        flip(r, "checkpoint-0", at);
+        damage_refused(r, LEAT_CORRUPT, words);
+        damage_flip(r, "checkpoint-0", at);
     }
-    opens_with(r, 42);
+    damage_opens_with(r, 42);
     log_rig_end(r, true);
     assert_true(fake_disk_cut(r->disk, "checkpoint-0", 65536));
-    refused(r, LEAT_CORRUPT, "it was cut");
+    damage_refused(r, LEAT_CORRUPT, "it was cut");
     assert_true(fake_disk_lose(r->disk, "checkpoint-0"));
-    refused(r, LEAT_CORRUPT, "is missing");
+    damage_refused(r, LEAT_CORRUPT, "is missing");
     log_rig_free(r);
 }
 
 TEST(recovery, an_older_checkpoint_in_the_area_is_not_taken_for_the_newest)
 {
-    struct log_rig *r = written(12, true);
-    opens_with(r, 40);
+    struct log_rig *r = damage_written(12, true);
+    damage_opens_with(r, 40);
     for (unsigned i = 0; i < 3; i++) {
         assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
         assert_true(log_rig_checkpoint(r));
@@ -434,11 +306,11 @@ TEST(recovery, an_older_checkpoint_in_the_area_is_not_taken_for_the_newest)
             assert_true(fake_disk_copy(r->disk, "checkpoint-0", "old"));
     }
     log_rig_end(r, true);
-    opens_with(r, 43);
+    damage_opens_with(r, 43);
     log_rig_end(r, true);
     assert_true(fake_disk_lose(r->disk, "checkpoint-0"));
     assert_true(fake_disk_copy(r->disk, "old", "checkpoint-0"));
-    refused(r, LEAT_CORRUPT, "checkpoint-0, bytes 0..");
+    damage_refused(r, LEAT_CORRUPT, "checkpoint-0, bytes 0..");
     log_rig_free(r);
 }
 
@@ -459,7 +331,7 @@ TEST(recovery, a_restart_reads_the_checkpoint_and_the_tail_and_not_the_rest)
     assert_true(log_rig_settle(r));
     log_rig_end(r, true);
     uint64_t before = fake_disk_bytes_read(r->disk);
-    opens_with(r, r->appended);
+    damage_opens_with(r, r->appended);
     assert_in_range(fake_disk_bytes_read(r->disk) - before, 0, 4 << 20);
     log_rig_free(r);
 }
@@ -495,32 +367,33 @@ TEST(recovery, a_segment_that_no_restart_reads_must_still_begin_as_the_manifest_
         if (kind == 2)
             memset(bytes, 0, sizeof bytes);
         assert_true(fake_disk_poke(r->disk, "log-00000001", 0, bytes, sizeof bytes));
-        refused(r, LEAT_CORRUPT, "log-00000001, bytes 0..4095: block 1 is damaged or missing, and it was durable");
+        damage_refused(r, LEAT_CORRUPT,
+                       "log-00000001, bytes 0..4095: block 1 is damaged or missing, and it was durable");
         assert_true(fake_disk_lose(r->disk, "log-00000001"));
         assert_true(fake_disk_copy(r->disk, "keep", "log-00000001"));
         assert_true(fake_disk_lose(r->disk, "keep"));
     }
     assert_true(mark_count("segment_head_refused") > 0);
-    opens_with(r, r->appended);
+    damage_opens_with(r, r->appended);
     log_rig_free(other);
     log_rig_free(r);
 }
 
 TEST(recovery, a_range_without_a_whole_block_behind_it_goes_as_far_as_the_damaged_one_could)
 {
-    struct log_rig *r = written(21, true);
+    struct log_rig *r = damage_written(21, true);
     uint64_t last = 40;
-    struct place p = locate(r, last), q;
-    for (; strcmp((q = locate(r, last - 1)).name, p.name) == 0; last--)
+    struct damage_place p = damage_locate(r, last), q;
+    for (; strcmp((q = damage_locate(r, last - 1)).name, p.name) == 0; last--)
         p = q; /* the first of the newest segment */
     char words[128];
-    flip(r, q.name, q.offset + q.size - 1); /* its header still says how long it is */
+    damage_flip(r, q.name, q.offset + q.size - 1); /* its header still says how long it is */
     snprintf(words, sizeof words, "%s, bytes %llu..%llu:", q.name, (unsigned long long)q.offset,
              (unsigned long long)(q.offset + q.size - 1));
-    refused(r, LEAT_CORRUPT, words);
-    flip(r, q.name, q.offset + 8);
+    damage_refused(r, LEAT_CORRUPT, words);
+    damage_flip(r, q.name, q.offset + 8);
     snprintf(words, sizeof words, "%s, bytes %llu..65535:", q.name, (unsigned long long)q.offset);
-    refused(r, LEAT_CORRUPT, words);
+    damage_refused(r, LEAT_CORRUPT, words);
     log_rig_free(r);
 }
 
@@ -539,12 +412,12 @@ static struct log_rig *of_another_directory(void)
 
 TEST(recovery, segments_of_another_directory_are_refused)
 {
-    struct log_rig *r = written(14, true);
+    struct log_rig *r = damage_written(14, true);
     struct log_rig *other = of_another_directory();
     static uint8_t bytes[65536];
     assert_true(fake_disk_peek(other->disk, "log-00000001", 0, bytes, sizeof bytes));
     assert_true(fake_disk_poke(r->disk, "log-00000001", 0, bytes, sizeof bytes));
-    refused(r, LEAT_CORRUPT, "block 1 is damaged or missing");
+    damage_refused(r, LEAT_CORRUPT, "block 1 is damaged or missing");
     log_rig_free(other);
     log_rig_free(r);
 }
@@ -570,16 +443,16 @@ TEST(recovery, a_segment_of_another_directory_is_named_where_the_log_has_just_en
     struct log_rig *other = of_another_directory();
     assert_true(fake_disk_peek(other->disk, "log-00000001", 0, bytes, sizeof bytes));
     assert_true(fake_disk_poke(r->disk, name, 0, bytes, sizeof bytes));
-    refused(r, LEAT_CORRUPT, "log-00000002: block ");
-    refused(r, LEAT_CORRUPT, "is damaged or missing, and one of another data directory is there");
+    damage_refused(r, LEAT_CORRUPT, "log-00000002: block ");
+    damage_refused(r, LEAT_CORRUPT, "is damaged or missing, and one of another data directory is there");
     log_rig_free(other);
     log_rig_free(r);
 }
 
 TEST(recovery, a_whole_block_that_names_another_hash_does_not_follow_and_is_rot_where_more_was_durable)
 {
-    struct log_rig *r = written(16, true);
-    struct place p = locate(r, 20);
+    struct log_rig *r = damage_written(16, true);
+    struct damage_place p = damage_locate(r, 20);
     static uint8_t bytes[65536];
     assert_true(fake_disk_peek(r->disk, p.name, p.offset, bytes, p.size));
     struct record b = {.cluster = le64_get(bytes + 16), .incarnation = le32_get(bytes + 12), .number = 20};
@@ -589,6 +462,6 @@ TEST(recovery, a_whole_block_that_names_another_hash_does_not_follow_and_is_rot_
     b.previous ^= 1; /* and whole again, with checksums that match */
     record_seal(bytes, &b);
     assert_true(fake_disk_poke(r->disk, p.name, p.offset, bytes, p.size));
-    refused(r, LEAT_CORRUPT, "block 20 is damaged or missing");
+    damage_refused(r, LEAT_CORRUPT, "block 20 is damaged or missing");
     log_rig_free(r);
 }
