@@ -2,8 +2,7 @@
  *
  * A block follows when it is whole, of this life of its segment, has the next number and names the hash of the block
  * before; it lies behind that block, or at the start of the next segment if it had no room there (one that had was led
- * astray by the disk, and others may stand behind its own place). Where none follows,
- * the log ends, or something broke:
+ * astray by the disk, and others may stand behind its own place). Where none follows, the log ends, or something broke:
  *
  *   W: blocks <= W are known to have been durable: every block says so of those before it, the manifest of the first
  *      blocks of segments and of the checkpoint's position.
