@@ -462,7 +462,7 @@ void segment_created(struct journal *j, int32_t result)
 static unsigned segment_trim(struct journal *j)
 {
     struct segments *t = &j->segments;
-    if (t->trim == TRIM_LISTED && j->ledger.durable >= t->trim_version) {
+    if (t->trim == TRIM_LISTED && j->ledger.durable > t->trim_version) { /* neither copy lists it */
         char name[DISK_NAME_MAX];
         segment_name(name, t->pool[t->trim_slot].name);
         disk_close(j->disk, t->pool[t->trim_slot].file);

@@ -1,7 +1,9 @@
 /* test_journal_crash.c - the power goes at every single step of the disk: what was durable is there, what is there was
  * appended in this order, and recovery may crash as well. */
+#include "byteorder.h"
 #include "log.h"
 #include "log_rig.h"
+#include "manifest.h"
 #include "mark.h"
 #include "test.h"
 
@@ -190,6 +192,41 @@ TEST(crash, what_stands_behind_a_spare_that_is_given_back_is_entered_when_the_ma
         assert_true(r->journal->ledger.durable >= t->trim_version);
         assert_true(log_rig_settle(r));
         log_rig_end(r, true);
+        open_or_fail(r, seed, 1);
+        log_rig_free(r);
+    }
+}
+
+static void damage_newest_manifest(struct log_rig *r)
+{
+    uint8_t sequence[2][8], byte;
+    for (unsigned i = 0; i < 2; i++)
+        assert_true(fake_disk_peek(r->disk, "manifest", i * MANIFEST_BYTES + 16, sequence[i], 8));
+    uint64_t at = (le64_get(sequence[1]) > le64_get(sequence[0])) * (uint64_t)MANIFEST_BYTES + 2000;
+    assert_true(fake_disk_peek(r->disk, "manifest", at, &byte, 1));
+    byte ^= 1;
+    assert_true(fake_disk_poke(r->disk, "manifest", at, &byte, 1));
+}
+
+TEST(crash, a_segment_is_given_back_when_neither_copy_of_the_manifest_lists_it)
+{
+    for (uint64_t seed = 500; seed < 540; seed++) {
+        struct fake_disk_config disk = {
+            .seed = seed, .durable_writes = true, .latency_min = {20000}, .latency_max = {300000}};
+        struct journal_config config = log_rig_config();
+        struct log_rig *r = log_rig_make(&disk, &config);
+        mark_reset();
+        open_or_fail(r, seed, 0);
+        while (log_rig_append(r, JOURNAL_PUT, true, true) || journal_refusal(r->journal) != LEAT_NO_SPACE)
+            log_rig_step(r, duration_us(100));
+        for (uint64_t i = 1; i <= r->appended; i++)
+            log_rig_unpin(r, i);
+        assert_true(log_rig_append(r, JOURNAL_ACK, true, false));
+        assert_true(log_rig_checkpoint(r));
+        while (mark_count("segment_given_back") < 1 + seed % 5)
+            log_rig_step(r, duration_us(1));
+        log_rig_end(r, true);
+        damage_newest_manifest(r);
         open_or_fail(r, seed, 1);
         log_rig_free(r);
     }
