@@ -36,9 +36,13 @@ last=$(tail -n 1 "$T/log")
 
 is "make run serves, and stops when it is asked to" inside '
     cd /leat
-    exec 7< <(exec make run ARGS="--listen 127.0.0.1:17400 --http 127.0.0.1:19324" 2>&1)
-    while IFS= read -r -t 900 line <&7; do echo "$line"; [ "$line" = "leatd ready" ] && break; done
-    export LEAT_ADDRESS=tcp://127.0.0.1:17400 PATH=$PWD/build:$PATH
+    exec 7< <(exec make run ARGS="--listen 127.0.0.1:0 --http 127.0.0.1:0" 2>&1)
+    while IFS= read -r -t 900 line <&7; do
+        echo "$line"
+        [ "${line#leatd: tcp }" = "$line" ] || export LEAT_ADDRESS="tcp://${line#leatd: tcp }"
+        [ "$line" = "leatd ready" ] && break
+    done
+    export PATH=$PWD/build:$PATH
     leat queue create mail && leat put mail "hello, miller" && leat take mail || exit 1
     kill -TERM $(cat leat-data/lock) && while IFS= read -r -t 60 line <&7; do echo "$line"; done' >"$T/run" 2>&1
 sed 's/^/    /' "$T/run" | grep -v 'Get:\|Unpacking' | tail -n 24
