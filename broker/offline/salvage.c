@@ -304,12 +304,14 @@ static enum leat_status salvage_all(struct salvage *s, char error[SOURCE_ERROR])
     if (status != LEAT_OK)
         return status;
     salvage_say_counts(s);
-    fprintf(s->o->out, "%s starts again\n", s->o->path);
     mark(salvaged);
     return LEAT_OK;
 }
 
-enum leat_status salvage_run(struct disk *d, const struct salvage_options *o, char error[SOURCE_ERROR])
+/* -- opening and closing -- */
+
+static enum leat_status salvage_make(struct salvage **out, struct disk *d, const struct salvage_options *o,
+                                     char error[SOURCE_ERROR])
 {
     struct salvage *s = calloc(1, sizeof *s);
     if (!s)
@@ -318,12 +320,18 @@ enum leat_status salvage_run(struct disk *d, const struct salvage_options *o, ch
     s->disk = d;
     s->file = -1;
     enum leat_status status = source_open(&s->source, d, error);
-    if (status == LEAT_OK) {
-        status = salvage_all(s, error);
-        source_close(&s->source);
-    }
+    if (status == LEAT_OK)
+        *out = s;
+    else
+        free(s);
+    return status;
+}
+
+static void salvage_free(struct salvage *s)
+{
+    source_close(&s->source);
     if (s->file >= 0)
-        disk_close(d, (uint32_t)s->file);
+        disk_close(s->disk, (uint32_t)s->file);
     judge_close(&s->judge);
     scan_close(&s->scan);
     follow_close(&s->follow);
@@ -338,5 +346,37 @@ enum leat_status salvage_run(struct disk *d, const struct salvage_options *o, ch
     free(s->next);
     free(s->block);
     free(s);
+}
+
+/* What was written, read again as if it came from elsewhere: is anything left to salvage? */
+static enum leat_status salvage_prove(struct disk *d, const struct salvage_options *o, char error[SOURCE_ERROR])
+{
+    struct salvage *s;
+    enum leat_status status = salvage_make(&s, d, o, error);
+    if (status != LEAT_OK)
+        return status;
+    status = salvage_base_find(s, error);
+    if (status == LEAT_OK)
+        status = salvage_base_replay(s, error);
+    if (status == LEAT_OK && salvage_needed(s))
+        status = source_say(LEAT_CORRUPT, error,
+                            "what the salvage has written is not sound: the files put aside hold "
+                            "all that there was before");
+    salvage_free(s);
+    return status;
+}
+
+enum leat_status salvage_run(struct disk *d, const struct salvage_options *o, char error[SOURCE_ERROR])
+{
+    struct salvage *s;
+    enum leat_status status = salvage_make(&s, d, o, error);
+    if (status != LEAT_OK)
+        return status;
+    status = salvage_all(s, error);
+    salvage_free(s);
+    if (status == LEAT_OK)
+        status = salvage_prove(d, o, error);
+    if (status == LEAT_OK)
+        fprintf(o->out, "%s starts again\n", o->path);
     return status;
 }

@@ -99,7 +99,7 @@ TEST(offline, a_whole_block_in_the_wrong_place_hides_no_other)
 }
 
 /* A salvage is cut short after so many events of the disk. The first run is whole and counts them; then come the last
- * `of`, by steps: reading comes first and takes most. */
+ * `of` before it reads again what it has written, by steps: reading comes first and takes most. */
 #define UNCUT UINT64_MAX
 struct cuts {
     uint64_t of, step, cut, events;
@@ -121,9 +121,35 @@ static void mend_twice(struct cuts *c)
     if (c->cut == UNCUT)
         c->events = fake_disk_events(stage->disk) - before;
     fake_disk_crash(stage->disk);
+    before = fake_disk_events(stage->disk);
     enum leat_status second = mend();
+    if (c->cut == UNCUT)
+        c->of += fake_disk_events(stage->disk) - before;
     assert_true(second == LEAT_OK || second == LEAT_EMPTY);
     assert_int_equal(mend(), LEAT_EMPTY);
+}
+
+/* The disk leads one of its writes astray: whatever it says of itself, a start agrees. */
+TEST(offline, a_salvage_says_that_the_directory_starts_again_when_it_does)
+{
+    unsigned found = 0, whole = 0;
+    for (uint32_t at = 1; at <= 40; at++) {
+        char name[DISK_NAME_MAX];
+        uint64_t offset;
+        work(4, false);
+        prng = prng_seed(9, 5);
+        assert_true(strike_block(name, &offset, true));
+        fake_disk_misdirect(stage->disk, at);
+        enum leat_status status = mend();
+        fake_disk_misdirect(stage->disk, 0);
+        assert_true(status != LEAT_EMPTY);
+        if (status == LEAT_OK)
+            assert_false(refused());
+        whole += status == LEAT_OK;
+        found += strstr(mend_error, "is not sound") != NULL;
+        work_end();
+    }
+    assert_true(whole > 0 && found > 0);
 }
 
 TEST(offline, a_salvage_that_is_cut_short_is_done_again)
