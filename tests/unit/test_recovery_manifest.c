@@ -1,4 +1,9 @@
 /* test_recovery_manifest.c - the table of FAULTS.md, section 2, for the manifest: one copy of two, old, cut, forged. */
+#include <stdio.h>
+
+#include "byteorder.h"
+#include "chunk.h"
+#include "crc32c.h"
 #include "damage.h"
 #include "manifest.h"
 #include "test.h"
@@ -70,5 +75,55 @@ TEST(recovery, an_old_manifest_brought_back_is_noticed)
     assert_true(fake_disk_lose(r->disk, "manifest"));
     assert_true(fake_disk_copy(r->disk, "old", "manifest"));
     damage_refused(r, LEAT_CORRUPT, "is of epoch 2");
+    log_rig_free(r);
+}
+
+/* The first chunk of the index, which is the checkpoint's last chunk here, with another number in it, and all
+ * checksums made good: no disk does that. Undone again. */
+static void refused_with_index(struct log_rig *r, uint32_t at, uint16_t value)
+{
+    static uint8_t area[512 * 1024], copies[2 * MANIFEST_BYTES], was[2 * MANIFEST_BYTES];
+    struct manifest m;
+    unsigned damaged;
+    char name[DISK_NAME_MAX];
+    assert_true(fake_disk_peek(r->disk, "manifest", 0, was, sizeof was));
+    assert_int_equal(manifest_decode(&m, was, &damaged), LEAT_OK);
+    snprintf(name, sizeof name, "checkpoint-%u", m.checkpoint_area);
+    assert_true(m.checkpoint_bytes <= sizeof area);
+    assert_true(fake_disk_peek(r->disk, name, 0, area, m.checkpoint_bytes));
+    uint8_t *p = area;
+    while (le32_get(p + 12) != CHUNK_INDEX)
+        p += chunk_disk_size(le32_get(p + 48));
+    uint64_t offset = (uint64_t)(p - area);
+    uint32_t size = chunk_disk_size(le32_get(p + 48));
+    assert_int_equal(offset + size, m.checkpoint_bytes);
+    le16_put(p + CHUNK_HEADER + at, value);
+    le32_put(p + 52, crc32c(0, p + CHUNK_HEADER, size - CHUNK_HEADER));
+    le32_put(p + 60, crc32c(0, p, 60));
+    m.checkpoint_hash = chunk_hash(p);
+    manifest_encode(copies, &m);
+    manifest_encode(copies + MANIFEST_BYTES, &m);
+    static uint8_t before[512 * 1024];
+    assert_true(fake_disk_peek(r->disk, name, offset, before, size));
+    assert_true(fake_disk_poke(r->disk, name, offset, p, size));
+    assert_true(fake_disk_poke(r->disk, "manifest", 0, copies, sizeof copies));
+    damage_refused(r, LEAT_CORRUPT, "its index does not match the manifest");
+    assert_true(fake_disk_poke(r->disk, name, offset, before, size));
+    assert_true(fake_disk_poke(r->disk, "manifest", 0, was, sizeof was));
+}
+
+TEST(recovery, an_index_of_the_log_that_no_log_could_have_is_refused)
+{
+    struct log_rig *r = damage_written(35, true);
+    enum { TAIL = 8, FIRST_OFFSET = 24 + 24, SECOND_OFFSET = FIRST_OFFSET + 2 };
+    damage_opens_with(r, 40);
+    assert_true(log_rig_checkpoint(r));
+    log_rig_end(r, true);
+    refused_with_index(r, TAIL, 4097);
+    refused_with_index(r, TAIL, 0);
+    refused_with_index(r, FIRST_OFFSET, 1);
+    refused_with_index(r, SECOND_OFFSET, 0);
+    refused_with_index(r, SECOND_OFFSET, UINT16_MAX);
+    damage_opens_with(r, 40);
     log_rig_free(r);
 }
