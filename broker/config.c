@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ini.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -290,8 +291,26 @@ static bool config_endpoint(const char *address)
     return digits > 0 && digits <= 5 && colon[1 + digits] == 0 && strtoul(colon + 1, NULL, 10) <= 65535;
 }
 
-/* What no single option can be blamed for. */
-static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
+/* A value as people write it: with the largest unit that leaves a whole number. */
+static const char *value_text(char text[CONFIG_VALUE_MAX], enum kind kind, uint64_t value)
+{
+    const struct unit *best = NULL;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (units[i].kind == kind && value % units[i].worth == 0)
+            best = &units[i];
+    if (value == 0 || !best)
+        snprintf(text, CONFIG_VALUE_MAX, "%" PRIu64 "%s", value, kind == KIND_SIZE ? " bytes" : "");
+    else
+        snprintf(text, CONFIG_VALUE_MAX, "%" PRIu64 "%s", value / best->worth, best->name);
+    return text;
+}
+
+const char *config_size_text(char text[CONFIG_VALUE_MAX], uint64_t bytes)
+{
+    return value_text(text, KIND_SIZE, bytes);
+}
+
+static bool listeners_fit(const struct config *c, char error[CONFIG_ERROR_MAX])
 {
     const struct {
         const char *name, *address;
@@ -308,24 +327,73 @@ static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
                           "told from friends; use 127.0.0.1:PORT, [::1]:PORT or localhost:PORT",
                           listeners[i].name, listeners[i].address);
     }
+    return true;
+}
+
+static bool whole_pages(const char *name, uint64_t size, char error[CONFIG_ERROR_MAX])
+{
+    char is[CONFIG_VALUE_MAX], below[CONFIG_VALUE_MAX], above[CONFIG_VALUE_MAX];
+    uint64_t down = size - size % CONFIG_PAGE;
+    if (size == down)
+        return true;
+    return refuse(error, "%s is %s, but it must be a multiple of 4K: the nearest are %s and %s", name,
+                  config_size_text(is, size), config_size_text(below, down),
+                  config_size_text(above, down + CONFIG_PAGE));
+}
+
+/* Sizes of the log: which option is wrong, what it is, what it may be, and why; then which ones would help. */
+static bool log_fits(const struct config *c, char error[CONFIG_ERROR_MAX])
+{
+    char is[CONFIG_VALUE_MAX], may[CONFIG_VALUE_MAX], of[CONFIG_VALUE_MAX];
+    uint64_t hot_least = (c->depth + 2) * c->block_max, block_least = c->body_max + CONFIG_BLOCK_REST;
+    uint64_t disk_least = CONFIG_SEGMENTS_MIN * c->segment_size, disk_most = CONFIG_SEGMENTS_MAX * c->segment_size;
+    if (c->block_max * 2 > c->segment_size)
+        return refuse(error,
+                      "block_max is %s, but at most %s is possible: half of segment_size %s; lower block_max, or raise "
+                      "segment_size",
+                      config_size_text(is, c->block_max), config_size_text(may, c->segment_size / 2),
+                      config_size_text(of, c->segment_size));
+    if (!whole_pages("block_max", c->block_max, error) || !whole_pages("segment_size", c->segment_size, error))
+        return false;
+    if (c->block_max < block_least)
+        return refuse(error,
+                      "block_max is %s, but at least %s is needed: body_max %s and %uK for attributes and for "
+                      "acknowledgements; raise block_max, or lower body_max",
+                      config_size_text(is, c->block_max), config_size_text(may, block_least),
+                      config_size_text(of, c->body_max), CONFIG_BLOCK_REST / 1024);
+    if (c->hot_max < hot_least)
+        return refuse(error,
+                      "hot_max is %s, but at least %s is needed: depth %" PRIu64 " + 2, times block_max %s; raise "
+                      "hot_max, or lower depth or block_max",
+                      config_size_text(is, c->hot_max), config_size_text(may, hot_least), c->depth,
+                      config_size_text(of, c->block_max));
+    if (c->disk_max != 0 && c->disk_max < disk_least)
+        return refuse(error,
+                      "disk_max is %s, but at least %s is needed: %d times segment_size %s; raise disk_max, or lower "
+                      "segment_size",
+                      config_size_text(is, c->disk_max), config_size_text(may, disk_least), CONFIG_SEGMENTS_MIN,
+                      config_size_text(of, c->segment_size));
+    if (c->disk_max / c->segment_size > CONFIG_SEGMENTS_MAX)
+        return refuse(error,
+                      "disk_max is %s, but at most %s is possible: %d times segment_size %s; lower disk_max, or raise "
+                      "segment_size",
+                      config_size_text(is, c->disk_max), config_size_text(may, disk_most), CONFIG_SEGMENTS_MAX,
+                      config_size_text(of, c->segment_size));
+    return true;
+}
+
+/* What no single option can be blamed for. */
+static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
+{
+    char least[CONFIG_VALUE_MAX], most[CONFIG_VALUE_MAX];
+    if (!listeners_fit(c, error))
+        return false;
     if (!c->data[0])
         return refuse(error, "data is empty: it must be a directory");
     if (c->lease_min > c->lease_max)
-        return refuse(error, "lease_min is longer than lease_max");
-    if (c->block_max * 2 > c->segment_size)
-        return refuse(error, "block_max is more than half of segment_size");
-    if (c->block_max % 4096 != 0 || c->segment_size % 4096 != 0)
-        return refuse(error, "block_max and segment_size must be multiples of 4K");
-    if (c->body_max + CONFIG_BLOCK_REST > c->block_max)
-        return refuse(error, "body_max and %uK for attributes and for acknowledgements are more than block_max",
-                      CONFIG_BLOCK_REST / 1024);
-    if (c->hot_max < (c->depth + 2) * c->block_max)
-        return refuse(error, "hot_max is less than depth + 2 times block_max");
-    if (c->disk_max != 0 && c->disk_max < CONFIG_SEGMENTS_MIN * c->segment_size)
-        return refuse(error, "disk_max is less than %d times segment_size", CONFIG_SEGMENTS_MIN);
-    if (c->disk_max / c->segment_size > CONFIG_SEGMENTS_MAX)
-        return refuse(error, "disk_max is more than %d times segment_size", CONFIG_SEGMENTS_MAX);
-    return true;
+        return refuse(error, "lease_min is %s, but lease_max is %s: lower lease_min, or raise lease_max",
+                      value_text(least, KIND_TIME, c->lease_min), value_text(most, KIND_TIME, c->lease_max));
+    return log_fits(c, error);
 }
 
 enum config_result config_read(struct config *c, int argc, char *const argv[], char error[CONFIG_ERROR_MAX])

@@ -13,6 +13,8 @@
 enum {
     CONFIG_TEXT_MAX = 1024,
     CONFIG_ERROR_MAX = 2048,
+    CONFIG_VALUE_MAX = 32,          /* a number with its unit */
+    CONFIG_PAGE = 4096,
     CONFIG_SEGMENTS_MAX = 3900,     /* as many as the manifest can list */
     CONFIG_BLOCK_REST = 132 * 1024, /* beside a body: attributes (64 K), what acks keep (64 K), headers */
     CONFIG_SEGMENTS_MIN = 16,       /* disk_max in segments: puts are refused when the last eight are at stake */
@@ -52,6 +54,9 @@ bool config_is_off(const char *text);
 
 /* config_loopback: whether HOST:PORT names this machine's own address: 127.x.x.x, [::1] or localhost. */
 bool config_loopback(const char *address);
+
+/* config_size_text: a size as options are written: 64M, 1025K, 1000001 bytes. Returns `text`. */
+const char *config_size_text(char text[CONFIG_VALUE_MAX], uint64_t bytes);
 
 /* config_help: the manual, from the table. */
 void config_help(FILE *out);
