@@ -34,7 +34,7 @@ STATUS(PARKED, parked, 41, true, "the take is parked and will be answered later"
 STATUS(QUEUE_IN_USE, queue_in_use, 42, false, "the queue is another queue's dead-letter queue")
 /* resources */
 STATUS(OVERLOADED, overloaded, 64, true, "the broker is overloaded: try again later")
-STATUS(NO_SPACE, no_space, 65, true, "the disk has no space left for new messages")
+STATUS(NO_SPACE, no_space, 65, true, "the log has no room left, as disk_max is reached or the disk is full: finish messages to make some")
 STATUS(CORRUPT, corrupt, 66, false, "stored data is corrupt")
 STATUS(DISK_ERROR, disk_error, 67, false, "the disk has failed")
 STATUS(STOPPING, stopping, 68, true, "the broker is stopping")

@@ -33,7 +33,8 @@ before=$(metric leat_log_written_bytes_total)
 echo go >"$T/go"
 is "900 leases can be finished when others have filled the disk" wait $held || cat "$T/held"
 is "which takes more of the log than is in reserve" [ $(($(metric leat_log_written_bytes_total) - before)) -ge $((3 << 20)) ]
-is "takes are refused then" [ "$("$B/leat" take jobs --timeout 200ms 2>&1 | cut -d: -f1,2)" = "leat: no_space" ]
+no_room="leat: no_space: jobs: the log has no room left, as disk_max is reached or the disk is full: finish messages to make some"
+is "takes are refused then, in words that fit them" [ "$("$B/leat" take jobs --timeout 200ms 2>&1)" = "$no_room" ]
 rm "$T/disk/other"
 goes_on() { local e=$((SECONDS + 10)); until "$B/leat" take jobs --lease 1ms --timeout 200ms >/dev/null 2>&1; do [ $SECONDS -lt $e ] || return 1; done; }
 is "takes go on when they have given it back" goes_on

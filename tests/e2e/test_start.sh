@@ -210,7 +210,7 @@ is "a broker with little disk starts" start --data "$T/little" "${free[@]}" --lo
     --disk-max 16M --segment-size 1M --block-max 256K --body-max 64K --hot-max 2M
 is "it takes what fits" load first --messages 1000
 is "then puts fail" fails load rest --messages 5000
-is "with the reason" says "the disk has no space left for new messages"
+is "with the reason" says "the log has no room left, as disk_max is reached or the disk is full: finish messages to make some"
 is "the broker is well" [ "$(curl -s -m 10 "127.0.0.1:$http/healthz")" = ok ]
 is "the limit is kept" [ "$(du -sk "$T/little" | cut -f1)" -lt 24000 ]
 is "takes go on" load first --workload drain --messages 1000
