@@ -34,6 +34,7 @@ static const struct option options[] = {
 #undef GROUP
 #undef OPTION
 enum { OPTIONS = sizeof options / sizeof options[0], NAME_MAX_CONFIG = 64 };
+_Static_assert(OPTIONS <= 64, "config.given has a bit for each");
 
 static const struct unit {
     const char *name;
@@ -126,8 +127,10 @@ static bool set_number(struct config *c, const struct option *o, const char *tex
     return true;
 }
 
+/* Somebody says so: file, environment or flag. */
 static bool set(struct config *c, const struct option *o, const char *text, char why[CONFIG_ERROR_MAX])
 {
+    c->given |= 1ull << (o - options);
     switch (o->kind) {
     case KIND_TEXT:
         return set_text(c, o, text, why);
@@ -260,6 +263,13 @@ static bool read_file(struct config *c, char error[CONFIG_ERROR_MAX])
         return refuse(error, "configuration file %s, line %d: %s", c->config, line,
                       f.why[0] ? f.why : "a line is `option = value`, a comment begins with # or ;");
     return true;
+}
+
+bool config_given(const struct config *c, const char *field)
+{
+    const struct option *o = find_name(field);
+    must(o != NULL);
+    return c->given >> (o - options) & 1;
 }
 
 bool config_is_off(const char *text)
@@ -404,6 +414,7 @@ enum config_result config_read(struct config *c, int argc, char *const argv[], c
         bool good = options[i].kind == GROUP_TITLE || set(c, &options[i], options[i].fallback, error);
         must(good);
     }
+    c->given = 0;
     if (!read_environment(c, file, error))
         return CONFIG_BAD_VALUE;
     enum config_result result = read_flags(c, argc, argv, file, error);

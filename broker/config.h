@@ -13,7 +13,7 @@
 enum {
     CONFIG_TEXT_MAX = 1024,
     CONFIG_ERROR_MAX = 2048,
-    CONFIG_VALUE_MAX = 32,          /* a number with its unit */
+    CONFIG_VALUE_MAX = 32, /* a number with its unit */
     CONFIG_PAGE = 4096,
     CONFIG_SEGMENTS_MAX = 3900,     /* as many as the manifest can list */
     CONFIG_BLOCK_REST = 132 * 1024, /* beside a body: attributes (64 K), what acks keep (64 K), headers */
@@ -28,7 +28,8 @@ enum {
 #define CONFIG_FIELD_SIZE(field) uint64_t field;
 #define CONFIG_FIELD_TIME(field) uint64_t field;
 struct config {
-    bool salvage; /* --salvage: mend the data directory and end */
+    bool salvage;   /* --salvage: mend the data directory and end */
+    uint64_t given; /* see config_given(): a bit for each row */
 #include "config_table.h"
 };
 #undef GROUP
@@ -48,6 +49,9 @@ enum config_result {
 
 /* config_read: `error` gets one sentence for the last two. */
 enum config_result config_read(struct config *c, int argc, char *const argv[], char error[CONFIG_ERROR_MAX]);
+
+/* config_given: whether anybody said what this option is; `field` as in the table. */
+bool config_given(const struct config *c, const char *field);
 
 /* config_is_off: "none" in the place of an address or a path. */
 bool config_is_off(const char *text);

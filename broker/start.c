@@ -157,6 +157,15 @@ static enum exits open_data(struct broker *b)
     return EXITS_OK;
 }
 
+/* The segments of a directory are all as large as its first. */
+static void say_segment_size(const struct broker *b, uint64_t kept)
+{
+    char said[CONFIG_VALUE_MAX], is[CONFIG_VALUE_MAX];
+    if (config_given(b->config, "segment_size") && b->config->segment_size != kept)
+        start_complain("segment_size %s has no effect: data %s was made with %s and keeps it",
+                       config_size_text(said, b->config->segment_size), b->config->data, config_size_text(is, kept));
+}
+
 static enum exits open_shard(struct broker *b, struct shard_config *s)
 {
     char error[256];
@@ -179,6 +188,7 @@ static enum exits open_shard(struct broker *b, struct shard_config *s)
            (unsigned long long)count.journal.replayed_bytes >> 10,
            (unsigned long long)count.journal.replayed_image >> 10, (unsigned long long)count.queues,
            (unsigned long long)(count.ready + count.leased + count.delayed + count.dead));
+    say_segment_size(b, count.journal.segment_bytes);
     return EXITS_OK;
 }
 

@@ -235,6 +235,7 @@ struct journal_counters journal_counters(const struct journal *j)
 {
     struct journal_counters c = j->counters;
     c.segments = segment_count(j);
+    c.segment_bytes = j->segments.bytes;
     c.free_segments = segment_free(j);
     c.disk_bytes =
         c.segments * j->segments.bytes + j->checkpoint.sizes[0] + j->checkpoint.sizes[1] + 2 * MANIFEST_BYTES;

@@ -226,7 +226,8 @@ struct journal_counters {
     uint64_t keep_segments, live, live_bytes; /* now; live bodies and their bytes */
     uint64_t settled, settled_live, settled_bytes; /* now, before the newest checkpoint: segments that hold anything */
     uint64_t cleanings, cleaned_bytes, cleaned_segments, cleanings_given_up;
-    uint64_t clean_looks; /* after which nothing was left to clean */
+    uint64_t segment_bytes; /* of each, in this directory */
+    uint64_t clean_looks;   /* after which nothing was left to clean */
 };
 struct journal_counters journal_counters(const struct journal *j);
 

@@ -225,6 +225,23 @@ is "all that was acknowledged can be taken" load first --workload drain --messag
 is "once each" says "1000 of 1000 found, 0 more than once, 0 not ours"
 is "SIGTERM ends it with 0" ends 0 TERM
 
+# A directory keeps the segment size that it was made with, and says so when another one was asked for.
+small=(--local none --body-max 64K)
+is "another segment size starts" start --data "$T/little" "${free[@]}" "${small[@]}" --segment-size 32M
+is "and is told to have no effect" says "segment_size 32M has no effect: data $T/little was made with 1M and keeps it"
+is "SIGTERM ends it with 0" ends 0 TERM
+as=(env LEAT_SEGMENT_SIZE=16M)
+is "one from the environment does" start --data "$T/little" "${free[@]}" "${small[@]}"
+is "and is told, too" says "segment_size 16M has no effect"
+is "SIGTERM ends it with 0" ends 0 TERM
+as=()
+is "none at all is" start --data "$T/little" "${free[@]}" "${small[@]}"
+is "not worth a word" fails says segment_size
+is "SIGTERM ends it with 0" ends 0 TERM
+is "nor is" start --data "$T/little" "${free[@]}" "${small[@]}" --segment-size 1M --block-max 256K
+is "the right one" fails says segment_size
+is "SIGTERM ends it with 0" ends 0 TERM
+
 if [ "$(id -u)" = 0 ]; then
     mkdir -m 700 "$T/mine"
     nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all)

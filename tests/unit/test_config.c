@@ -184,9 +184,11 @@ TEST(config, options_that_do_not_fit_each_other_are_refused)
         {{"--lease-min", "1h", "--lease-max", "90s"},
          "lease_min is 1h, but lease_max is 90s: lower lease_min, or raise lease_max"},
         {{"--segment-size", "4M"},
-         "block_max is 4M, but at most 2M is possible: half of segment_size 4M; lower block_max, or raise segment_size"},
+         "block_max is 4M, but at most 2M is possible: half of segment_size 4M; lower block_max, or raise "
+         "segment_size"},
         {{"--depth", "8", "--hot-max", "39M"},
-         "hot_max is 39M, but at least 40M is needed: depth 8 + 2, times block_max 4M; raise hot_max, or lower depth or "
+         "hot_max is 39M, but at least 40M is needed: depth 8 + 2, times block_max 4M; raise hot_max, or lower depth "
+         "or "
          "block_max"},
         {{"--disk-max", "512M"},
          "disk_max is 512M, but at least 1G is needed: 16 times segment_size 64M; raise disk_max, or lower "
@@ -211,6 +213,24 @@ TEST(config, options_that_do_not_fit_each_other_are_refused)
     assert_int_equal(READ("--segment-size", "8M"), CONFIG_READ);
     assert_int_equal(READ("--block-max", "1156K"), CONFIG_READ);
     assert_int_equal(READ("--block-max", "136K", "--body-max", "4K"), CONFIG_READ);
+}
+
+TEST(config, what_was_given_is_told_from_what_holds_by_itself)
+{
+    assert_int_equal(READ("--disk-max", "0"), CONFIG_READ);
+    assert_true(config_given(&config, "disk_max"));
+    assert_false(config_given(&config, "segment_size"));
+    setenv("LEAT_SEGMENT_SIZE", "64M", 1);
+    assert_int_equal(READ(), CONFIG_READ);
+    unsetenv("LEAT_SEGMENT_SIZE");
+    assert_true(config_given(&config, "segment_size"));
+    assert_false(config_given(&config, "disk_max"));
+    const char *path = file_with("segment_size = 64M\n");
+    assert_int_equal(READ("--config", path), CONFIG_READ);
+    unlink(path);
+    assert_true(config_given(&config, "segment_size"));
+    assert_int_equal(READ(), CONFIG_READ);
+    assert_false(config_given(&config, "segment_size"));
 }
 
 TEST(config, only_loopback_is_listened_on_and_none_is_off)
