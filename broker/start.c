@@ -20,6 +20,7 @@
 #include "entropy.h"
 #include "lockfile.h"
 #include "salvage.h"
+#include "source.h"
 #include "tcp_uring.h"
 
 enum {
@@ -111,23 +112,38 @@ static enum exits check_eal(const struct config *c)
     return EXITS_CONFIG;
 }
 
-/* disk_max 0: 16 GiB, or half of what the file system can give, the log that is there included; more than half only
- * where that would be too little to work with. False: even all of it is too little. */
-static bool disk_share(struct disk *d, uint64_t segment_bytes, uint64_t *share)
+/* What the data directory has already: bytes in all its files, and in each segment, 0 where there is none. */
+static void look_around(struct disk *d, uint64_t *bytes, uint64_t *segment_bytes)
 {
     char name[DISK_NAME_MAX];
-    uint64_t least = CONFIG_SEGMENTS_MIN * segment_bytes, most = (uint64_t)DISK_MAX_GIB << 30, all = disk_free(d);
+    *bytes = *segment_bytes = 0;
     for (unsigned i = 0; disk_list(d, i, name); i++) {
         int file = disk_open(d, name);
         if (file < 0)
             continue;
         int64_t size = disk_size(d, (uint32_t)file);
-        all += size > 0 ? (uint64_t)size : 0;
+        uint64_t all = size > 0 ? (uint64_t)size : 0;
         disk_close(d, (uint32_t)file);
+        *bytes += all;
+        if (source_segment_number(name) != 0 && all > *segment_bytes)
+            *segment_bytes = all;
     }
+}
+
+/* disk_max 0: 16 GiB, or half of what the file system can give, what the directory has included; more than half only
+ * where that would be too little to work with. A log that is there keeps its segments whatever this says (recover.c),
+ * and makes others while the file system has room: it is not refused because others have filled the disk. False: the
+ * log is yet to be made, and there is too little room for it. */
+static bool disk_share(struct disk *d, uint64_t segment_bytes, uint64_t *share, uint64_t *free)
+{
+    uint64_t ours, kept;
+    look_around(d, &ours, &kept);
+    *free = disk_free(d);
+    uint64_t least = CONFIG_SEGMENTS_MIN * (kept ? kept : segment_bytes), most = (uint64_t)DISK_MAX_GIB << 30;
+    uint64_t all = *free + ours;
     *share = all / 2 < most ? all / 2 : most;
     *share = *share > least ? *share : least;
-    return all >= least;
+    return kept > 0 || all >= least;
 }
 
 static void say_disk(const struct broker *b)
@@ -157,6 +173,20 @@ static enum exits open_data(struct broker *b)
     return EXITS_OK;
 }
 
+static bool choose_disk_max(const struct broker *b, struct journal_config *j)
+{
+    char need[CONFIG_VALUE_MAX], segment[CONFIG_VALUE_MAX];
+    uint64_t free;
+    if (disk_share(b->disk, j->segment_bytes, &j->disk_max, &free))
+        return true;
+    config_size_text(need, j->disk_max);
+    start_complain("the file system of %s has too little space: %s is needed, %d times segment_size %s, and %lluM is "
+                   "free; make room there, or lower segment_size, or set disk_max to %s and start with less",
+                   b->config->data, need, CONFIG_SEGMENTS_MIN, config_size_text(segment, j->segment_bytes),
+                   (unsigned long long)free >> 20, need);
+    return false;
+}
+
 /* The segments of a directory are all as large as its first. */
 static void say_segment_size(const struct broker *b, uint64_t kept)
 {
@@ -173,11 +203,8 @@ static enum exits open_shard(struct broker *b, struct shard_config *s)
     struct shard_counters count;
     clock_boot_id(start.boot_id);
     entropy_fill(start.entropy, sizeof start.entropy);
-    if (s->journal.disk_max == 0 && !disk_share(b->disk, s->journal.segment_bytes, &s->journal.disk_max)) {
-        start_complain("the file system of %s has too little space: %llu MB are needed for %d times segment_size",
-                       b->config->data, (unsigned long long)s->journal.disk_max >> 20, CONFIG_SEGMENTS_MIN);
+    if (s->journal.disk_max == 0 && !choose_disk_max(b, &s->journal))
         return EXITS_DISK;
-    }
     enum leat_status status = shard_open(&b->shard, s, b->disk, &start, error);
     if (status != LEAT_OK)
         return refuse(exits_of(status), error);

@@ -299,9 +299,6 @@ static bool journal_config_adds_up(const struct journal_config *c, char error[25
     else if (c->hot_bytes % DISK_BLOCK != 0 || c->hot_bytes < (c->depth + 2) * block)
         recover_say(LEAT_BAD_VALUE, error, "hot_bytes is %llu: at least (depth + 2) * block_bytes_max is needed, %llu",
                     (unsigned long long)c->hot_bytes, (unsigned long long)((c->depth + 2) * block));
-    else if (c->disk_max / c->segment_bytes < 4)
-        recover_say(LEAT_BAD_VALUE, error, "disk_max is %llu: room for at least four segments is needed, %llu",
-                    (unsigned long long)c->disk_max, (unsigned long long)(4 * c->segment_bytes));
     else if ((uint64_t)RECORD_HEADER + c->ack_reserve >= block)
         recover_say(LEAT_BAD_VALUE, error, "ack_reserve is %u: it must be smaller than a block", c->ack_reserve);
     else

@@ -153,10 +153,23 @@ enum leat_status recover_sync_file(struct journal *j, const char *name, uint32_t
     return rc < 0 ? recover_failed(rc, "sync", name, error) : LEAT_OK;
 }
 
+/* Bytes of a checkpoint's file in a new directory. */
+static uint64_t recover_area(const struct journal *j)
+{
+    return j->segments.bytes >= 1024 * 1024 ? 1024 * 1024 : 128 * 1024;
+}
+
+/* A file of a new directory. */
 static enum leat_status recover_make(struct journal *j, const char *name, uint64_t size, uint32_t *file,
                                      char error[256])
 {
     int rc = disk_create(j->disk, name, size);
+    if (rc == -ENOSPC) /* a quota that is used up does not show in what is free */
+        return recover_say(LEAT_NO_SPACE, error,
+                           "cannot make %s: the disk is full: a new data directory needs %" PRIu64 "K, and %" PRIu64
+                           "K is free beside what is made already; make room there, or lower segment_size",
+                           name, (j->segments.bytes + 2 * recover_area(j) + 2 * MANIFEST_BYTES) / 1024,
+                           disk_free(j->disk) / 1024);
     if (rc < 0)
         return recover_failed(rc, "make", name, error);
     *file = (uint32_t)rc;
@@ -262,7 +275,11 @@ static bool recover_segments_open(struct journal *j)
 static enum leat_status recover_fresh(struct journal *j, char error[256])
 {
     struct manifest *m = &j->ledger.m;
+    const uint64_t disk_max = j->config.disk_max, least = 4 * j->config.segment_bytes;
     memset(m, 0, sizeof *m);
+    if (disk_max < least) /* a log that is there has its segments in any case, and of another size perhaps */
+        return recover_say(LEAT_BAD_VALUE, error, "disk_max is %" PRIu64 ": room for four segments is needed, %" PRIu64,
+                           disk_max, least);
     enum leat_status status = recover_unlisted(j, error);
     if (status != LEAT_OK)
         return status;
@@ -274,11 +291,10 @@ static enum leat_status recover_fresh(struct journal *j, char error[256])
     m->segment_bytes = j->segments.bytes = j->config.segment_bytes;
     if (!recover_segments_open(j))
         return recover_say(LEAT_NO_MEMORY, error, "no memory for the list of segments");
-    uint64_t area = m->segment_bytes >= 1024 * 1024 ? 1024 * 1024 : 128 * 1024;
     for (unsigned i = 0; i < 2; i++) {
         char name[DISK_NAME_MAX];
         recover_area_name(name, i);
-        status = recover_make(j, name, area, &j->checkpoint.files[i], error);
+        status = recover_make(j, name, recover_area(j), &j->checkpoint.files[i], error);
         if (status != LEAT_OK)
             return status;
         j->checkpoint.sizes[i] = (uint64_t)disk_size(j->disk, j->checkpoint.files[i]);

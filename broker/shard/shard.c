@@ -148,7 +148,13 @@ static enum leat_status shard_epoch(struct shard *s, struct disk *d, const struc
                                .wall_ns = start->wall_ns}};
     memcpy(f.epoch.boot_id, start->boot_id, sizeof start->boot_id);
     enum leat_status status = shard_epoch_log(s, d, &f);
-    if (status != LEAT_OK)
+    uint64_t segment = journal_counters(s->journal).segment_bytes;
+    if (status == LEAT_NO_SPACE)
+        snprintf(error, 256,
+                 "the log has no room left to start in: it needs a segment of %lluK more, and the disk has %lluK free; "
+                 "make room there, or raise disk_max where that is the limit",
+                 (unsigned long long)segment / 1024, (unsigned long long)disk_free(d) / 1024);
+    else if (status != LEAT_OK)
         snprintf(error, 256, "the log has no room for the fact of a new epoch: %s", status_text(status));
     return status;
 }
@@ -171,8 +177,11 @@ static enum leat_status shard_fits_blocks(const struct shard *s, char error[256]
     uint32_t most = journal_fact_max(s->journal);
     if (FACT_PUT_FIXED + s->config.body_max <= most)
         return LEAT_OK;
-    snprintf(error, 256, "body_max is %u, but a block of the log in this data directory has room for %u at most",
-             s->config.body_max, most - FACT_PUT_FIXED);
+    snprintf(
+        error, 256,
+        "body_max is %u bytes, but a block of the log in this data directory, whose segments keep their size, has room "
+        "for %u at most: lower body_max",
+        s->config.body_max, most - FACT_PUT_FIXED);
     return LEAT_BAD_VALUE;
 }
 

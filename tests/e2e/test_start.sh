@@ -257,7 +257,20 @@ if [ "$(id -u)" = 0 ]; then
     as=()
     if mkdir "$T/small" && mount -t tmpfs -o size=32M none "$T/small" 2>/dev/null; then
         is "a disk too small for the log is 74" refuses 74 "$T/leatd" --data "$T/small/d" "${free[@]}"
-        is "and says what is needed" says "has too little space: 1024 MB are needed"
+        is "and says what is needed" says "has too little space: 1G is needed, 16 times segment_size 64M, and "
+        is "and what may be done" says "M is free; make room there, or lower segment_size, or set disk_max to 1G"
+        tiny=(--segment-size 1M --block-max 256K --body-max 64K --hot-max 2M)
+        is "one with small segments starts" start --data "$T/small/d" "${free[@]}" --local none "${tiny[@]}"
+        is "and takes messages" load kept --messages 100
+        is "SIGTERM ends it with 0" ends 0 TERM
+        cat /dev/zero >"$T/small/others" 2>/dev/null
+        is "it starts when others have filled the disk" start --data "$T/small/d" "${free[@]}" --local none "${tiny[@]}"
+        is "SIGTERM ends it with 0" ends 0 TERM
+        is "and with larger segments asked for" start --data "$T/small/d" "${free[@]}" --local none --body-max 64K --segment-size 256M
+        is "it has what it had" load kept --workload drain --messages 100
+        is "SIGTERM ends it with 0" ends 0 TERM
+        is "a new one there is 74" refuses 74 "$T/leatd" --data "$T/small/new" "${free[@]}" "${tiny[@]}" --disk-max 16M
+        is "and says what is needed" says "the disk is full: a new data directory needs 3200K, and 0K is free"
     else
         skip small_disk "no permission to mount a tmpfs"
     fi

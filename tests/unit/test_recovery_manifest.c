@@ -127,3 +127,18 @@ TEST(recovery, an_index_of_the_log_that_no_log_could_have_is_refused)
     damage_opens_with(r, 40);
     log_rig_free(r);
 }
+
+TEST(recovery, a_new_directory_on_a_full_disk_says_how_much_it_needs_and_how_much_is_free)
+{
+    struct journal_config config = log_rig_config();
+    struct fake_disk_config small = {.capacity = 300 << 10};
+    struct log_rig *r = log_rig_make(&small, &config);
+    assert_int_equal(log_rig_open(r), LEAT_NO_SPACE);
+    assert_string_equal(r->error,
+                        "cannot make log-00000001: the disk is full: a new data directory needs 448K, and 44K "
+                        "is free beside what is made already; make room there, or lower segment_size");
+    fake_disk_resize(r->disk, 0);
+    assert_true(log_rig_opens(r, 0));
+    log_rig_end(r, false);
+    log_rig_free(r);
+}

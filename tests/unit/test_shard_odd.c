@@ -502,3 +502,37 @@ TEST(shard_odd, an_hour_of_takes_and_expiries_on_a_full_disk_leaves_room_for_the
     end();
     stage_config = NULL;
 }
+
+/* Each start is a fact, and a broker that is killed before it has done anything makes no room for the next one. */
+TEST(shard_odd, starts_until_the_log_is_full_end_with_a_word_about_room)
+{
+    stage_config = config_few_segments;
+    begin();
+    stop();
+    struct shard_config c;
+    config_small(&c);
+    config_few_segments(&c);
+    c.journal.disk_max = 4 * c.journal.segment_bytes;
+    fake_disk_resize(stage->disk, 1); /* no segment can be made any more */
+    enum leat_status status = LEAT_OK;
+    char error[256] = "";
+    unsigned starts = 0;
+    for (; status == LEAT_OK && starts < 1000; starts++) {
+        struct shard_start at = {.boot = stage->now, .boot_id = "one boot"};
+        struct shard *s = NULL;
+        status = shard_open(&s, &c, stage->disk, &at, error);
+        if (status == LEAT_OK) {
+            shard_step(s, stage->now); /* the fact is on its way */
+            shard_close(s);
+        }
+        fake_disk_kill(stage->disk);
+    }
+    assert_int_equal(status, LEAT_NO_SPACE);
+    assert_string_equal(error,
+                        "the log has no room left to start in: it needs a segment of 128K more, and the disk has "
+                        "0K free; make room there, or raise disk_max where that is the limit");
+    fake_disk_resize(stage->disk, 0);
+    start();
+    end();
+    stage_config = NULL;
+}
