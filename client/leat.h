@@ -22,7 +22,8 @@
  * Units: bytes; nanoseconds for every time and duration. Owner: what you pass is copied before the call returns; what
  * you get belongs to the handle and says how long it lives. Threads: a handle belongs to one thread at a time;
  * different handles have nothing in common. Signals: the library sends without SIGPIPE; a signal does not end a
- * blocking call. Errors: every function that can fail gives an enum leat_status, LEAT_OK is 0; leat_error() has a
+ * blocking call; a program that works under a limit on the size of files ignores SIGXFSZ, or leat_backup() cannot clean
+ * up behind itself. Errors: every function that can fail gives an enum leat_status, LEAT_OK is 0; leat_error() has a
  * sentence about it. */
 #ifndef LEAT_H
 #define LEAT_H

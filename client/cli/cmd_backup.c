@@ -1,7 +1,8 @@
 /* cmd_backup.c - leat backup: a running broker's data, copied into a directory here.
  *
- * The work is leat_backup()'s; here are the bar, the pace, the summary, and the way out: SIGINT or SIGTERM gives the
- * backup up after the piece at work, and what was written is removed; a second one ends the program at once. */
+ * The work is leat_backup()'s; here are the bar, the pace, the summary, and the way out: SIGINT, SIGTERM or SIGHUP
+ * gives the backup up after the piece at work, and what was written is removed. A second SIGINT or SIGTERM ends the
+ * program at once; SIGHUP does not, since a terminal that goes away sends more than one. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,9 +27,12 @@ static void stop(int signal)
 
 static void listen_to_signals(void)
 {
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND}, before;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    action.sa_flags = 0;
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup(1) wants it to go on */
+        sigaction(SIGHUP, &action, NULL);
 }
 
 static uint64_t now_ns(void)

@@ -53,7 +53,9 @@ COMMAND(cmd_backup, "backup", "DIR", 1, 1, O(RATE) | O(JSON),
         "DIR:\n"
         "cp -r DIR DATA && leatd --data DATA. Half a backup is refused by leatd; one that fails is removed. One backup "
         "at a time:\n"
-        "else `backup_busy`.")
+        "else `backup_busy`. SIGINT, SIGTERM or SIGHUP gives it up, with exit code 1; a file that cannot be written or "
+        "grows\n"
+        "over a limit ends it with 74.")
 COMMAND(cmd_top, "top", "", 0, 0, O(INTERVAL) | O(JSON), "watch queues",
         "A live table: depth, rates per second, age of the oldest. One look when standard output is no terminal.")
 COMMAND(

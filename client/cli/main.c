@@ -161,7 +161,8 @@ int main(int argc, char **argv)
 {
     if (!standard_streams())
         return EXIT_BUG;
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of a write, told as such */
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe is an error of a write, told as such ... */
+    signal(SIGXFSZ, SIG_IGN); /* ... and so is a limit on files */
     const char **words = calloc((size_t)argc + 1, sizeof *words);
     int code = words ? dispatch(argc, argv, words) : report_status(LEAT_NO_MEMORY, "words");
     free(words);

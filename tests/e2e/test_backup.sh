@@ -42,11 +42,11 @@ is "the clients end well" wait $clients
 
 # -- who dies in the middle --
 # A client that is stopped holds its backup; its manifest tells that it has not ended.
-hold() { # DIRECTORY: $held is stopped in the middle
+hold() { # DIRECTORY [PREFIX...]: $held is stopped in the middle
     local end=$((SECONDS + 30))
     while [ $SECONDS -lt $end ]; do
         rm -rf "$1"
-        "$B/leat" backup "$1" >"$T/held" 2>&1 &
+        "${@:2}" "$B/leat" backup "$1" >"$T/held" 2>&1 &
         held=$!
         others="$others $held"
         until ls "$1"/log-* >/dev/null 2>&1 || ! kill -0 $held 2>/dev/null; do :; done
@@ -72,12 +72,27 @@ is "the broker still has everything" [ "$(stat_of cold ready)" = 60000 ]
 is "another is stopped in the middle" hold "$T/half"
 { kill -KILL $held && wait $held; } 2>/dev/null
 is "its client was killed: a new one may begin at once" "$B/leat" backup "$T/after" >"$T/out"
-is "one is told to stop" hold "$T/told"
-kill -INT $held
+for signal in INT TERM HUP; do
+    is "SIG$signal: one is told to stop" hold "$T/told"
+    kill -$signal $held
+    kill -CONT $held
+    wait $held
+    is "SIG$signal: and ends" [ $? = 1 ]
+    is "SIG$signal: and says why" grep -q '^leat: closed: the backup was given up' "$T/held"
+    is "SIG$signal: and leaves nothing behind" [ ! -e "$T/told" ]
+done
+is "one is started with nohup" hold "$T/nohup" nohup
+kill -HUP $held
 kill -CONT $held
 wait $held
-is "and ends" [ $? = 1 ]
-is "and leaves nothing behind" [ ! -e "$T/told" ]
+is "and goes on when the terminal goes" [ $? = 0 ]
+is "to its end" "$B/leat" fsck "$T/nohup" >"$T/out"
+for kib in 16 512; do # less than the manifest, less than a segment
+    (ulimit -f $kib && exec "$B/leat" backup "$T/limited") >"$T/out" 2>"$T/err"
+    is "a limit of $kib KiB on files ends it" [ $? = 74 ]
+    is "and is named" grep -q '^leat: local_file: .*File too large' "$T/err"
+    is "and leaves nothing behind" [ ! -e "$T/limited" ]
+done
 if [ "$(id -u)" = 0 ] && mkdir "$T/tiny" && mount -t tmpfs -o size=4m none "$T/tiny" 2>"$T/mount"; then
     mounts=$T/tiny
     "$B/leat" backup "$T/tiny/b" >/dev/null 2>"$T/err"

@@ -215,6 +215,9 @@ is "the dead letter" [ "$(leat take failed --raw --ack)" = bad ]
 leat put jobs long >out
 is "longer than its lease" run 0 leat work jobs --drain --lease 300ms -- sh -c 'sleep 1; echo "$LEAT_ATTEMPTS"'
 is "was extended" out 1
+leat put jobs signals >out
+is "a command tells what it ignores" run 0 leat work jobs --drain -- sed -n 's/^SigIgn:[[:space:]]*//p' /proc/self/status
+is "SIGPIPE and SIGXFSZ are not among it" [ $((0x$(cat out) & (1 << 12 | 1 << 24))) = 0 ]
 is "a command that is none" bash -c 'leat put jobs x >out; leat work jobs --nack-delay 0s -- ./nothing 2>err; [ $? -eq 64 ]'
 is "names it" err "./nothing"
 is "its message is back" until_true ready jobs 1
