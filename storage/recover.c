@@ -210,10 +210,19 @@ static enum leat_status recover_is_empty(struct journal *j, const char *name, bo
     return LEAT_OK;
 }
 
+/* Somebody's "log-notes" is none: it is neither removed nor a reason to stop. */
+static bool recover_is_segment(const char *name)
+{
+    char again[DISK_NAME_MAX];
+    uint32_t number = strncmp(name, "log-", 4) == 0 ? (uint32_t)strtoul(name + 4, NULL, 10) : 0;
+    segment_name(again, number);
+    return number > 0 && strcmp(again, name) == 0;
+}
+
 static bool recover_next_unlisted(struct journal *j, unsigned *i, char name[DISK_NAME_MAX])
 {
     while (disk_list(j->disk, (*i)++, name))
-        if (strncmp(name, "log-", 4) == 0 && !recover_listed(j, name))
+        if (recover_is_segment(name) && !recover_listed(j, name))
             return true;
     return false;
 }

@@ -234,6 +234,26 @@ TEST(recovery, a_start_that_is_refused_has_changed_nothing)
     log_rig_free(r);
 }
 
+TEST(recovery, a_name_that_only_begins_like_a_segment_is_left_alone)
+{
+    static const char *const names[] = {"log-notes", "log-7", "log-00000000", "log-00000050.txt", "log-99999999999"};
+    static const uint8_t text[] = "what I did today";
+    struct log_rig *r = damage_written(19, true);
+    for (unsigned i = 0; i < 2 * sizeof names / sizeof names[0]; i++) {
+        bool empty = i % 2;
+        int file = disk_create(r->disk, names[i / 2], DISK_BLOCK);
+        assert_true(file >= 0);
+        disk_close(r->disk, (uint32_t)file);
+        if (!empty)
+            assert_true(fake_disk_poke(r->disk, names[i / 2], 0, text, sizeof text));
+        disk_sync_directory(r->disk);
+        damage_opens_with(r, 40);
+        log_rig_end(r, true);
+        assert_true(fake_disk_lose(r->disk, names[i / 2])); /* it is still there */
+    }
+    log_rig_free(r);
+}
+
 TEST(recovery, unknown_formats_are_too_new)
 {
     struct log_rig *r = damage_written(9, true);
