@@ -120,7 +120,10 @@ enum leat_status manifest_decode(struct manifest *m, const uint8_t *copies, unsi
         return LEAT_CORRUPT;
     if (*damaged)
         mark(manifest_second_copy);
-    return decode_copy(m, best);
+    enum leat_status status = decode_copy(m, best);
+    if (status == LEAT_CORRUPT)
+        *damaged = 2;
+    return status;
 }
 
 bool manifest_unfinished(const uint8_t *copies)

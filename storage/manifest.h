@@ -50,7 +50,8 @@ struct manifest {
 void manifest_encode(uint8_t *out, const struct manifest *m);
 
 /* manifest_decode: the newer whole one of two copies that stand one behind the other. *damaged counts copies that are
- * neither whole nor empty. */
+ * neither whole nor empty; 2, too, when the newer whole one says what cannot be: less than that is what a cut leaves of
+ * the first version. */
 enum leat_status manifest_decode(struct manifest *m, const uint8_t *copies, unsigned *damaged);
 
 /* The mark of a salvage under way (FORMAT.md), and what is said of a backup that did not end. */

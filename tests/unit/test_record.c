@@ -1,4 +1,6 @@
 /* test_record.c - blocks and manifests: whole, or known for what they are not. */
+#include "byteorder.h"
+#include "crc32c.h"
 #include "manifest.h"
 #include "mark.h"
 #include "record.h"
@@ -65,6 +67,21 @@ TEST(record, recycled_misplaced_and_unchained_blocks_are_told_apart)
     memset(bytes, 0, 8192);
     assert_int_equal(record_open(&r, bytes, 8192, &example), RECORD_EMPTY);
     free(bytes);
+}
+
+TEST(manifest, a_whole_copy_that_says_what_cannot_be_is_not_what_a_cut_leaves)
+{
+    uint8_t *copies = calloc(2, MANIFEST_BYTES);
+    struct manifest *m = calloc(1, sizeof *m);
+    unsigned damaged = 0;
+    manifest_encode(copies, m);
+    le32_put(copies + 76, MANIFEST_SEGMENTS_MAX + 1);
+    le32_put(copies + 12, 0);
+    le32_put(copies + 12, crc32c(0, copies, MANIFEST_BYTES));
+    assert_int_equal(manifest_decode(m, copies, &damaged), LEAT_CORRUPT);
+    assert_int_equal(damaged, 2);
+    free(m);
+    free(copies);
 }
 
 TEST(manifest, the_newer_whole_copy_counts_and_none_is_refused)
