@@ -109,15 +109,14 @@ enum leat_status dump_run(struct disk *disk, const struct dump_options *o, char 
     d->tell = (struct tell){.out = o->out, .json = o->json, .bodies = o->bodies, .follow = &d->follow};
     enum leat_status status = source_open(&d->source, disk, error);
     if (status == LEAT_OK) {
-        status = d->source.manifest;
+        status = source_needs_manifest(&d->source, error);
         if (status == LEAT_OK)
             status = dump_all(d, error);
-        else
-            source_say(status, error, "%s",
-                       status == LEAT_TOO_NEW         ? "the manifest is of a newer version of Leat"
-                       : d->source.manifest_bytes < 0 ? "there is no manifest"
-                                                      : "the manifest is damaged (leat fsck says more)");
+        else if (status == LEAT_EMPTY)
+            fprintf(o->notes, "# %s\n", error);
     }
+    if (status == LEAT_EMPTY)
+        status = LEAT_OK;
     judge_close(&d->judge);
     scan_close(&d->scan);
     follow_close(&d->follow);

@@ -3,9 +3,9 @@
  * Lines that begin with "#" tell of what is no fact: where blocks are missing, where the log ends, what could not be
  * read. In JSON there are none of them; they go to `notes`.
  *
- * Units: block numbers. Memory: that of source.h, point.h, scan.h and follow.h. Failure: LEAT_OK also for a damaged
- * directory: what is whole is told, and notes say what is not; LEAT_BAD_VALUE, LEAT_TOO_NEW, LEAT_DISK_ERROR,
- * LEAT_NO_MEMORY with a sentence; LEAT_CORRUPT without a whole manifest. Thread: one; blocks. */
+ * Units: block numbers. Memory: that of source.h, point.h, scan.h and follow.h. Failure, with a sentence: LEAT_CORRUPT
+ * for a damaged directory: what is whole is told, and notes say what is not; LEAT_BAD_VALUE: no data directory; LEAT_TOO_NEW, LEAT_DISK_ERROR, LEAT_NO_MEMORY. Thread: one;
+ * blocks. */
 #ifndef LEAT_OFFLINE_DUMP_H
 #define LEAT_OFFLINE_DUMP_H
 

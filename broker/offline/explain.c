@@ -262,9 +262,9 @@ enum leat_status explain_run(struct disk *disk, const struct explain_options *o,
     enum leat_status status = explain_name(x, error) ? LEAT_OK : LEAT_BAD_RECEIPT;
     if (status == LEAT_OK)
         status = source_open(&x->source, disk, error);
-    if (status == LEAT_OK && x->source.manifest != LEAT_OK)
-        status = source_say(x->source.manifest, error, "there is no whole manifest (leat fsck says more)");
-    else if (status == LEAT_OK)
+    if (status == LEAT_OK)
+        status = source_needs_manifest(&x->source, error);
+    if (status == LEAT_OK)
         status = explain_read(x, error);
     judge_close(&x->judge);
     scan_close(&x->scan);

@@ -32,6 +32,13 @@ static void fsck_progress(void *context, uint64_t done)
         f->o->progress(f->o->progress_context, done, f->total);
 }
 
+/* ": a directory", for what is no file. */
+static const char *fsck_kind(enum source_kind kind)
+{
+    static const char *const kinds[] = {"", "", ": a directory", ": a symbolic link", ": neither file nor directory"};
+    return kinds[kind];
+}
+
 /* -- manifest and checkpoint -- */
 
 static void fsck_manifest(struct fsck *f)
@@ -39,6 +46,11 @@ static void fsck_manifest(struct fsck *f)
     const struct source *s = &f->source;
     if (s->unfinished) {
         report_found(&f->report, REPORT_CORRUPT, "manifest", 0, 0, "unfinished", MANIFEST_UNFINISHED);
+        return;
+    }
+    if (s->manifest_kind > SOURCE_FILE) {
+        report_found(&f->report, REPORT_CORRUPT, "manifest", 0, 0, "manifest", "it is no file%s",
+                     fsck_kind(s->manifest_kind));
         return;
     }
     for (unsigned i = 0; i < 2; i++)
@@ -54,7 +66,7 @@ static void fsck_manifest(struct fsck *f)
         report_found(&f->report, REPORT_CORRUPT, "manifest", 0, 0, "too_new", "written by a newer version of Leat");
     else if (s->manifest == LEAT_CORRUPT)
         report_found(&f->report, REPORT_CORRUPT, "manifest", 0, 0, "manifest", "%s",
-                     s->manifest_bytes < 0                                          ? "it is missing"
+                     s->manifest_kind == SOURCE_NOTHING                             ? "it is missing"
                      : s->copies[0] == SOURCE_EMPTY && s->copies[1] == SOURCE_EMPTY ? "both copies are empty"
                      : s->copies[0] == SOURCE_WHOLE || s->copies[1] == SOURCE_WHOLE ? "what it says is impossible"
                                                                                     : "neither copy is whole");
@@ -352,32 +364,6 @@ static enum leat_status fsck_all(struct fsck *f, char error[SOURCE_ERROR])
     return sound ? LEAT_OK : LEAT_CORRUPT;
 }
 
-/* Its making was cut short: no manifest was ever whole, and nothing was written. A start makes it anew (recover.c). */
-static bool fsck_unborn(struct fsck *f)
-{
-    const struct source *s = &f->source;
-    char name[DISK_NAME_MAX];
-    if (s->manifest != LEAT_CORRUPT || s->unfinished || s->copies[0] == SOURCE_WHOLE || s->copies[1] == SOURCE_WHOLE ||
-        (s->copies[0] == SOURCE_DAMAGED && s->copies[1] == SOURCE_DAMAGED))
-        return false;
-    for (unsigned i = 0; disk_list(s->disk, i, name); i++)
-        if (source_segment_number(name) > 0 && !source_blank(&f->source, name))
-            return false;
-    return true;
-}
-
-/* A directory without a manifest and without a segment is none of ours. */
-static bool fsck_is_ours(struct fsck *f)
-{
-    char name[DISK_NAME_MAX];
-    if (f->source.manifest_bytes >= 0)
-        return true;
-    for (unsigned i = 0; disk_list(f->source.disk, i, name); i++)
-        if (source_segment_number(name) > 0)
-            return true;
-    return false;
-}
-
 static void fsck_say_unborn(struct fsck *f)
 {
     report_begin(&f->report, f->o->path);
@@ -399,12 +385,10 @@ enum leat_status fsck_run(struct disk *d, const struct fsck_options *o, char err
         return status;
     f.source.progress = fsck_progress;
     f.source.progress_context = &f;
-    if (!fsck_is_ours(&f))
-        status = source_say(LEAT_BAD_VALUE, error,
-                            "%s is no data directory of Leat: it has neither a manifest nor a segment", o->path);
-    else if (fsck_unborn(&f))
+    status = source_ours(&f.source, error);
+    if (status == LEAT_OK && source_unborn(&f.source))
         fsck_say_unborn(&f);
-    else
+    else if (status == LEAT_OK)
         status = fsck_all(&f, error);
     judge_close(&f.judge);
     scan_close(&f.scan);

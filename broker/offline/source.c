@@ -142,6 +142,25 @@ bool source_blank(struct source *s, const char *name)
     return blank;
 }
 
+enum source_kind source_kind(struct disk *d, const char *name)
+{
+    int file = disk_open(d, name);
+    if (file >= 0)
+        disk_close(d, (uint32_t)file);
+    switch (file) {
+    case -ENOENT:
+        return SOURCE_NOTHING;
+    case -EISDIR:
+        return SOURCE_DIRECTORY;
+    case -ELOOP:
+        return SOURCE_LINK;
+    case -EINVAL:
+        return SOURCE_OTHER;
+    default:
+        return SOURCE_FILE;
+    }
+}
+
 /* -- names -- */
 
 void source_segment_name(char name[DISK_NAME_MAX], uint32_t number)
@@ -188,6 +207,8 @@ static enum leat_status source_manifest(struct source *s, char error[SOURCE_ERRO
     unsigned damaged = 0;
     s->manifest = LEAT_CORRUPT;
     s->manifest_bytes = -1;
+    s->manifest_kind = source_kind(s->disk, "manifest");
+    s->fresh = s->manifest_kind == SOURCE_NOTHING;
     s->copies[0] = s->copies[1] = SOURCE_EMPTY;
     enum leat_status status = source_file(s, "manifest", error);
     if (status != LEAT_OK)
@@ -202,6 +223,7 @@ static enum leat_status source_manifest(struct source *s, char error[SOURCE_ERRO
         s->copies[i] = source_judge_copy(copies, i);
     s->manifest = manifest_decode(&s->m, copies, &damaged);
     s->unfinished = s->manifest == LEAT_CORRUPT && manifest_unfinished(copies);
+    s->fresh = s->manifest == LEAT_CORRUPT && !s->unfinished && damaged < 2 && s->manifest_bytes >= 2 * MANIFEST_BYTES;
     if (s->manifest == LEAT_OK && (s->m.segment_bytes < DISK_BLOCK || s->m.segment_bytes % DISK_BLOCK != 0 ||
                                    s->m.segment_bytes > 1ull << 28 || s->m.checkpoint_area > 1))
         s->manifest = LEAT_CORRUPT;
@@ -229,4 +251,48 @@ void source_close(struct source *s)
     source_leave(s);
     free(s->window);
     s->window = NULL;
+}
+
+/* -- is it a data directory? -- */
+
+enum leat_status source_ours(struct source *s, char error[SOURCE_ERROR])
+{
+    char name[DISK_NAME_MAX];
+    if (s->manifest_kind != SOURCE_NOTHING)
+        return LEAT_OK;
+    for (unsigned i = 0; disk_list(s->disk, i, name); i++)
+        if (source_segment_number(name) > 0 && source_kind(s->disk, name) == SOURCE_FILE)
+            return LEAT_OK;
+    return source_say(LEAT_BAD_VALUE, error,
+                      "there is no data directory of leatd here: neither a manifest nor a segment");
+}
+
+bool source_unborn(struct source *s)
+{
+    static const char *const made[] = {"checkpoint-0", "checkpoint-1", "log-00000001"};
+    char name[DISK_NAME_MAX];
+    if (!s->fresh)
+        return false;
+    for (unsigned i = 0; i < sizeof made / sizeof made[0]; i++)
+        if (source_kind(s->disk, made[i]) > SOURCE_FILE)
+            return false;
+    for (unsigned i = 0; disk_list(s->disk, i, name); i++)
+        if (source_segment_number(name) > 0 && !source_blank(s, name))
+            return false;
+    return true;
+}
+
+enum leat_status source_needs_manifest(struct source *s, char error[SOURCE_ERROR])
+{
+    enum leat_status status = source_ours(s, error);
+    if (status != LEAT_OK || s->manifest == LEAT_OK)
+        return status;
+    if (source_unborn(s))
+        return source_say(LEAT_EMPTY, error, "nothing was ever written: the making of the directory was cut short");
+    return source_say(s->manifest, error, "%s",
+                      s->manifest == LEAT_TOO_NEW          ? "the manifest is of a newer version of Leat"
+                      : s->unfinished                      ? MANIFEST_UNFINISHED
+                      : s->manifest_kind == SOURCE_NOTHING ? "there is no manifest (leat fsck says more)"
+                      : s->manifest_kind != SOURCE_FILE    ? "the manifest is no file (leat fsck says more)"
+                                                           : "the manifest is damaged (leat fsck says more)");
 }

@@ -20,13 +20,18 @@ enum { SOURCE_WINDOW = 6 * 1024 * 1024, SOURCE_ERROR = 256 };
 
 enum source_copy { SOURCE_WHOLE, SOURCE_EMPTY, SOURCE_DAMAGED };
 
+/* What a name is; a file that cannot be opened is a file. */
+enum source_kind { SOURCE_NOTHING, SOURCE_FILE, SOURCE_DIRECTORY, SOURCE_LINK, SOURCE_OTHER };
+
 struct source {
     struct disk *disk;
     struct manifest m;
     enum leat_status manifest; /* OK: `m` holds; else why it does not */
     uint8_t copies[2];         /* enum source_copy */
-    int64_t manifest_bytes;    /* size of the file; -1: there is none */
-    bool unfinished;           /* in its place stands what a backup leaves that did not end */
+    enum source_kind manifest_kind;
+    int64_t manifest_bytes; /* size of the file; -1: there is none */
+    bool unfinished;        /* in its place stands what a backup leaves that did not end */
+    bool fresh;             /* there is none, or what a cut leaves of its first version (recover.c) */
 
     uint8_t *window;
     int file; /* that the window shows; -1: none */
@@ -42,6 +47,16 @@ struct source {
 /* source_open: reads the manifest; a directory without a whole one is opened too. LEAT_NO_MEMORY, LEAT_DISK_ERROR. */
 enum leat_status source_open(struct source *s, struct disk *d, char error[SOURCE_ERROR]);
 void source_close(struct source *s);
+
+/* source_ours: LEAT_BAD_VALUE for a directory without a manifest and without a segment.
+ * source_unborn: one whose making was cut short: nothing was ever written, and a start makes it anew, as recover.c
+ * does. source_needs_manifest: for those who can do nothing without a whole one: source_ours(); LEAT_EMPTY for one that
+ * is unborn; LEAT_CORRUPT, LEAT_TOO_NEW. */
+enum leat_status source_ours(struct source *s, char error[SOURCE_ERROR]);
+bool source_unborn(struct source *s);
+enum leat_status source_needs_manifest(struct source *s, char error[SOURCE_ERROR]);
+
+enum source_kind source_kind(struct disk *d, const char *name);
 
 /* source_file: turns to a file, from its front; LEAT_CORRUPT when it is missing or no file. s->size is its whole pages.
  * source_leave: away from it. */

@@ -142,7 +142,7 @@ static int plain_open_file(struct disk *d, const char *name)
     if (fstatat(d->directory, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return -errno;
     if (!S_ISREG(st.st_mode))
-        return -EINVAL;
+        return S_ISDIR(st.st_mode) ? -EISDIR : S_ISLNK(st.st_mode) ? -ELOOP : -EINVAL;
     int fd = openat(d->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_DIRECT);
     if (fd < 0 && errno == EINVAL)
         fd = openat(d->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

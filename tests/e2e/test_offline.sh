@@ -50,8 +50,11 @@ is "and fsck says so" out 'sound: [0-9]+ blocks'
 is "in JSON too" run 0 leat fsck "$D" --json
 is "which is JSON" [ "$(json 'j["sound"] and j["blocks"] > 10 and not [f for f in j["findings"] if f["weight"] == "corrupt"]' <"$T/out")" = True ]
 is "a directory that is not there" run 66 leat fsck "$T/nowhere"
-mkdir "$T/empty"
-is "a directory of something else" run 66 leat fsck "$T/empty"
+mkdir "$T/empty" && mkdir "$T/empty/log-00000001" && echo text >"$T/empty/notes"
+for words in "fsck $T/empty" "dump $T/empty" "dump $T/empty --queue jobs" "explain $T/empty $id"; do
+    is "a directory of something else: $words" run 66 leat $words
+    is "is told as such: $words" err "there is no data directory of leatd here"
+done
 is "there is nothing to salvage" run 78 "$LEATD" --salvage --data "$D" "${TINY[@]}"
 is "and that is said" err "nothing to salvage"
 
@@ -180,6 +183,41 @@ is "as such" out 'a salvage was cut short'
 is "and goes on" run 0 "$LEATD" --salvage --data "$T/copy" "${TINY[@]}"
 is "to its end" [ ! -e "$T/copy/salvaging" ]
 is "after which nothing is left to do" run 78 "$LEATD" --salvage --data "$T/copy" "${TINY[@]}"
+
+# -- a manifest of another hand: fsck says what a start does --
+M=$T/lonely/manifest
+letters() { head -c "$1" /dev/zero | tr '\0' a >"$M"; }
+nothing() { : >"$M"; }
+short() { echo "not yours" >"$M"; }
+long() { letters 131072; }
+longer() { letters 300000; }
+half() { letters 65536; }
+few_zeros() { truncate -s 131071 "$M"; }
+directory() { mkdir "$M"; }
+link() { ln -s /dev/zero "$M"; }
+pipe() { mkfifo "$M"; }
+for kind in nothing short long longer half few_zeros directory link pipe; do
+    rm -rf "$T/lonely" && mkdir "$T/lonely"
+    $kind
+    is "manifest, $kind: fsck says that it is damaged" run 65 leat fsck "$T/lonely"
+    is "manifest, $kind: and names it" out '^CORRUPT manifest'
+    is "manifest, $kind: it cannot be dumped" run 65 leat dump "$T/lonely"
+    is "manifest, $kind: nor explained" run 65 leat explain "$T/lonely" "$id"
+    case $kind in directory | link | pipe) code=74 ;; *) code=65 ;; esac
+    is "manifest, $kind: and a start is refused" run $code "$LEATD" --data "$T/lonely" "${TINY[@]}"
+done
+zeros() { truncate -s 131072 "$M"; }
+zeros_behind() { letters 65536 && truncate -s 131072 "$M"; }
+for kind in zeros zeros_behind; do
+    rm -rf "$T/lonely" && mkdir "$T/lonely"
+    $kind
+    is "manifest, $kind: fsck says that it was never used" run 0 leat fsck "$T/lonely"
+    is "manifest, $kind: there is nothing to dump" run 0 leat dump "$T/lonely"
+    is "manifest, $kind: which is said" out '^# nothing was ever written'
+    is "manifest, $kind: nor to explain" run 1 leat explain "$T/lonely" "$id"
+    is "manifest, $kind: and it starts" start "$T/lonely"
+    broker_ends TERM
+done
 
 # -- what is no data directory at all --
 is "a file is no data directory" run 66 leat fsck "$T/lines"

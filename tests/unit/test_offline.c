@@ -130,14 +130,96 @@ TEST(offline, dump_tells_each_put_with_its_id)
     work_end();
 }
 
+/* -- directories of another hand -- */
+
+enum { TEXT_1 = 1, TEXT_2 = 2, FORGED = 4, UNFINISHED = 8 };
+
+/* A directory that has nothing but a manifest of this size, with these things in its two copies. */
+static void manifest_stage(uint64_t size, unsigned what)
+{
+    static uint8_t copies[2 * MANIFEST_BYTES];
+    static struct manifest m;
+    memset(copies, 0, sizeof copies);
+    if (what & TEXT_1)
+        memset(copies, 't', MANIFEST_BYTES);
+    if (what & TEXT_2)
+        memset(copies + MANIFEST_BYTES, 't', MANIFEST_BYTES);
+    if (what & FORGED) {
+        manifest_encode(copies, &m);
+        le32_put(copies + 76, MANIFEST_SEGMENTS_MAX + 1);
+        le32_put(copies + 12, 0);
+        le32_put(copies + 12, crc32c(0, copies, MANIFEST_BYTES));
+    }
+    if (what & UNFINISHED)
+        memcpy(copies, "This backup has not ended.", 26);
+    stage = calloc(1, sizeof *stage);
+    struct fake_disk_config disk = {.seed = 1, .capacity = 1 << 24};
+    stage->disk = fake_disk_open(&disk);
+    disk_close(stage->disk, (uint32_t)disk_create(stage->disk, "manifest", sizeof copies));
+    assert_true(fake_disk_poke(stage->disk, "manifest", 0, copies, sizeof copies));
+    assert_true(fake_disk_cut(stage->disk, "manifest", size));
+    fake_disk_settle(stage->disk);
+    disk_sync_directory(stage->disk);
+}
+
+/* dump of one queue, or of all. */
+static enum leat_status dumped(const char *name)
+{
+    char error[SOURCE_ERROR] = "", *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    struct dump_options o = {.out = out, .notes = out, .queue = name};
+    enum leat_status status = dump_run(stage->disk, &o, error);
+    fclose(out);
+    assert_true(status == LEAT_OK || error[0] != 0);
+    free(text);
+    return status;
+}
+
+static enum leat_status explain_status(void)
+{
+    char error[SOURCE_ERROR] = "", id[MESSAGE_ID_TEXT], *text = NULL;
+    struct message_id name = {.epoch = 1, .lsn = lsn_make(7, 0)};
+    receipt_id_text(id, &name);
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    struct explain_options o = {.out = out, .name = id};
+    enum leat_status status = explain_run(stage->disk, &o, error);
+    fclose(out);
+    free(text);
+    return status;
+}
+
 TEST(offline, an_empty_place_is_no_data_directory)
 {
     stage = calloc(1, sizeof *stage);
     struct fake_disk_config disk = {.seed = 1};
     stage->disk = fake_disk_open(&disk);
     assert_int_equal(check(false), LEAT_BAD_VALUE);
+    assert_int_equal(dumped(NULL), LEAT_BAD_VALUE);
+    assert_int_equal(explain_status(), LEAT_BAD_VALUE);
     assert_int_equal(mend(), LEAT_CORRUPT);
     work_end();
+}
+
+TEST(offline, fsck_agrees_with_the_start_about_every_lonely_manifest)
+{
+    static const uint64_t sizes[] = {0, 10, DISK_BLOCK, MANIFEST_BYTES, 2 * MANIFEST_BYTES - 1, 2 * MANIFEST_BYTES};
+    unsigned sound = 0;
+    for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (unsigned what = 0; what < 16; what++) {
+            manifest_stage(sizes[i], what);
+            enum leat_status status = check(false), told = dumped(NULL);
+            assert_true(status == LEAT_OK || status == LEAT_CORRUPT);
+            assert_int_equal(told, status);
+            assert_int_equal(explain_status(), status == LEAT_OK ? LEAT_EMPTY : LEAT_CORRUPT);
+            if (status == LEAT_CORRUPT)
+                assert_non_null(strstr(said, "CORRUPT manifest"));
+            assert_int_equal(refused(), status == LEAT_CORRUPT);
+            sound += status == LEAT_OK;
+            work_end();
+        }
+    assert_int_equal(sound, 3); /* zeros, and one copy of the two */
 }
 
 /* -- keep segments -- */
