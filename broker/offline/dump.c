@@ -18,16 +18,31 @@ struct dump {
     struct tell tell;
     uint64_t next; /* block that is due, or 0 */
     bool behind;   /* the checkpoint's position was passed */
+    bool named;    /* a queue of the name that is asked for was met */
 };
+
+static bool dump_is_named(const struct dump *d, uint32_t queue)
+{
+    return strcmp(follow_name(&d->follow, queue), d->o->queue) == 0;
+}
+
+/* The names that the checkpoint knows: for facts before it, and for a queue that no fact of the log is about. */
+static void dump_names(struct dump *d)
+{
+    const struct engine *e = &d->point.engine;
+    follow_names(&d->follow, e);
+    for (uint32_t i = 0; i < e->queues.used && d->o->queue && !d->named; i++)
+        d->named = engine_queue_at(e, i)->state != QUEUE_FREE && dump_is_named(d, i);
+}
 
 static void dump_fact(struct dump *d, const struct scan_block *b, const struct fact *fact)
 {
     struct tell_place place = {.epoch = b->kept ? fact->put.epoch : b->r.epoch, .cell = d->o->cell};
     place.message = follow_fact(&d->follow, fact, &place.queue);
     bool inside = b->r.number >= d->o->from && (d->o->to == 0 || b->r.number <= d->o->to);
-    bool wanted =
-        !d->o->queue || (place.queue != SLAB_NONE && strcmp(follow_name(&d->follow, place.queue), d->o->queue) == 0);
-    if (inside && wanted)
+    bool named = d->o->queue && place.queue != SLAB_NONE && dump_is_named(d, place.queue);
+    d->named |= named;
+    if (inside && (named || !d->o->queue))
         tell_fact(&d->tell, fact, &place);
 }
 
@@ -88,16 +103,24 @@ static enum leat_status dump_all(struct dump *d, char error[SOURCE_ERROR])
     if (status != LEAT_OK)
         return status;
     if (d->point.loaded)
-        follow_names(&d->follow, &d->point.engine);
+        dump_names(d);
     status = scan_open(&d->scan, &d->source, error);
     for (uint32_t i = 0; i < d->scan.segments_count && status == LEAT_OK && !ferror(d->o->out); i++)
         status = scan_read(&d->scan, i, dump_block, d, error);
     if (status != LEAT_OK)
         return status;
     dump_notes(d);
-    if (whole && d->judge.count == 0)
+    if (!whole || d->judge.count > 0)
+        return source_say(LEAT_CORRUPT, error, "what is damaged is left out (leat fsck says more)");
+    return LEAT_OK;
+}
+
+/* An empty directory has no queue, either. */
+static enum leat_status dump_queue(const struct dump *d, char error[SOURCE_ERROR])
+{
+    if (!d->o->queue || d->named || ferror(d->o->out))
         return LEAT_OK;
-    return source_say(LEAT_CORRUPT, error, "what is damaged is left out (leat fsck says more)");
+    return source_say(LEAT_NO_QUEUE, error, "neither log nor checkpoint know a queue '%.80s'", d->o->queue);
 }
 
 enum leat_status dump_run(struct disk *disk, const struct dump_options *o, char error[SOURCE_ERROR])
@@ -115,8 +138,8 @@ enum leat_status dump_run(struct disk *disk, const struct dump_options *o, char 
         else if (status == LEAT_EMPTY)
             fprintf(o->notes, "# %s\n", error);
     }
-    if (status == LEAT_EMPTY)
-        status = LEAT_OK;
+    if (status == LEAT_OK || status == LEAT_EMPTY)
+        status = dump_queue(d, error);
     judge_close(&d->judge);
     scan_close(&d->scan);
     follow_close(&d->follow);

@@ -4,7 +4,8 @@
  * read. In JSON there are none of them; they go to `notes`.
  *
  * Units: block numbers. Memory: that of source.h, point.h, scan.h and follow.h. Failure, with a sentence: LEAT_CORRUPT
- * for a damaged directory: what is whole is told, and notes say what is not; LEAT_BAD_VALUE: no data directory; LEAT_TOO_NEW, LEAT_DISK_ERROR, LEAT_NO_MEMORY. Thread: one;
+ * for a damaged directory: what is whole is told, and notes say what is not; LEAT_NO_QUEUE when no queue of the name
+ * `queue` was ever met; LEAT_BAD_VALUE: no data directory; LEAT_TOO_NEW, LEAT_DISK_ERROR, LEAT_NO_MEMORY. Thread: one;
  * blocks. */
 #ifndef LEAT_OFFLINE_DUMP_H
 #define LEAT_OFFLINE_DUMP_H

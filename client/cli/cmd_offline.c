@@ -28,6 +28,7 @@ static int offline_code(enum leat_status status)
     case LEAT_BAD_RECEIPT:
         return EXIT_USAGE;
     case LEAT_EMPTY:
+    case LEAT_NO_QUEUE:
         return EXIT_REFUSED;
     case LEAT_BAD_VALUE:
         return EXIT_NO_INPUT;

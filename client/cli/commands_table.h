@@ -66,7 +66,8 @@ COMMAND(
 COMMAND(cmd_dump, "dump", "DIR", 1, 1, O(FROM) | O(TO) | O(QUEUE) | O(BODIES) | O(CELL) | O(JSON),
         "print what a data directory's log says, a fact a line",
         "LSN, time, start, fact and key=value fields, between tabs; lines with # tell of what is missing. --json: an object per\n"
-        "line, the rest on standard error. --bodies adds the bodies, escaped as take does. Exit codes as of fsck.")
+        "line, the rest on standard error. --bodies adds the bodies, escaped as take does. Exit code 1 and `no_queue` when\n"
+        "the directory knows no queue of the name --queue; else as of fsck.")
 COMMAND(cmd_explain, "explain", "DIR ID|RECEIPT", 2, 2, O(JSON), "tell what happened to one message",
         "Every decision about it that the log still holds, in order. The broker's option history_bytes keeps more of it.\n"
         "Exit code 1 and `empty` when nothing is known of it; else as of fsck.")

@@ -64,6 +64,9 @@ is "dump tells every put" [ "$(grep -cP '\tput\t' "$T/out")" = 502 ]
 is "and its id" grep -q "id=$id" "$T/out"
 is "dump in JSON" run 0 leat dump "$D" --json
 is "is one object a line" python3 -c 'import json,sys; [json.loads(l) for l in open(sys.argv[1])]' "$T/out"
+is "dump of a queue that never was" run 1 leat dump "$D" --queue jobz
+is "names it" err "leat: no_queue: neither log nor checkpoint know a queue 'jobz'"
+is "dump of a queue, from a block on that is to come" run 0 leat dump "$D" --queue jobs --from 99999999
 last=$(leat dump "$D" | tail -2 | head -1 | cut -d. -f1)
 is "dump from a block to a block" run 0 leat dump "$D" --from "$last" --to "$last"
 is "has only that block" [ -z "$(grep -v '^#' "$T/out" | grep -v "^$last\.")" ]

@@ -190,6 +190,17 @@ static enum leat_status explain_status(void)
     return status;
 }
 
+TEST(offline, dump_of_a_queue_that_was_never_there_says_so)
+{
+    work(7, false);
+    assert_int_equal(dumped("mail"), LEAT_OK);
+    assert_int_equal(dumped("male"), LEAT_NO_QUEUE);
+    work_end();
+    manifest_stage(2 * MANIFEST_BYTES, 0);
+    assert_int_equal(dumped("mail"), LEAT_NO_QUEUE);
+    work_end();
+}
+
 TEST(offline, an_empty_place_is_no_data_directory)
 {
     stage = calloc(1, sizeof *stage);
