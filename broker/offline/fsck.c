@@ -258,9 +258,13 @@ static void fsck_unlisted(struct fsck *f, const char *name)
                      f->source.manifest == LEAT_OK ? "does not list it" : "is missing or damaged");
 }
 
-static bool fsck_belongs(const struct fsck *f, const char *name)
+static bool fsck_belongs(const struct fsck *f, const char *name, enum source_kind kind)
 {
-    static const char *const names[] = {"manifest", "lock", "checkpoint-0", "checkpoint-1"};
+    static const char *const names[] = {"manifest", "lock", "checkpoint-0", "checkpoint-1", "leat.sock.lock"};
+    if (strcmp(name, "leat.sock") == 0)
+        return kind == SOURCE_OTHER; /* the local port's, when a broker was killed */
+    if (kind != SOURCE_FILE)
+        return false;
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0)
             return true;
@@ -277,34 +281,36 @@ static bool fsck_ends(const char *name, const char *end)
     return size >= tail && strcmp(name + size - tail, end) == 0;
 }
 
-/* Returns how many segments there are, listed or not. */
-static uint64_t fsck_files(struct fsck *f)
+static void fsck_stranger(struct fsck *f, const char *name, enum source_kind kind)
+{
+    if (fsck_ends(name, ".new") && kind != SOURCE_DIRECTORY)
+        report_found(&f->report, REPORT_NOTE, name, 0, 0, "unfinished",
+                     "a file that was being made; a start removes it");
+    else if (strcmp(name, MANIFEST_SALVAGING) == 0 && kind == SOURCE_FILE)
+        report_found(&f->report, REPORT_NOTE, name, 0, 0, "salvaging",
+                     "a salvage was cut short: leatd --salvage begins it again");
+    else if (strncmp(name, "salvaged-", 9) == 0 && kind == SOURCE_FILE)
+        report_found(&f->report, REPORT_NOTE, name, 0, 0, "salvaged", "put aside by leatd --salvage");
+    else
+        report_found(&f->report, REPORT_NOTE, name, 0, 0, "stranger", "not leatd's%s", fsck_kind(kind));
+}
+
+static void fsck_files(struct fsck *f)
 {
     char name[DISK_NAME_MAX];
-    uint64_t strangers = 0, segments = 0;
+    uint64_t strangers = 0;
     for (unsigned i = 0; disk_list(f->source.disk, i, name); i++) {
-        segments += source_segment_number(name) > 0;
-        if (fsck_belongs(f, name))
+        enum source_kind kind = source_kind(f->source.disk, name);
+        if (fsck_belongs(f, name, kind))
             continue;
-        if (source_segment_number(name) > 0)
+        if (source_segment_number(name) > 0 && kind == SOURCE_FILE)
             fsck_unlisted(f, name);
-        else if (strangers++ >= FSCK_STRANGERS)
-            continue;
-        else if (fsck_ends(name, ".new"))
-            report_found(&f->report, REPORT_NOTE, name, 0, 0, "unfinished",
-                         "a file that was being made; a start removes it");
-        else if (strcmp(name, MANIFEST_SALVAGING) == 0)
-            report_found(&f->report, REPORT_NOTE, name, 0, 0, "salvaging",
-                         "a salvage was cut short: leatd --salvage begins it again");
-        else if (strncmp(name, "salvaged-", 9) == 0)
-            report_found(&f->report, REPORT_NOTE, name, 0, 0, "salvaged", "put aside by leatd --salvage");
-        else
-            report_found(&f->report, REPORT_NOTE, name, 0, 0, "stranger", "no file of a data directory");
+        else if (strangers++ < FSCK_STRANGERS)
+            fsck_stranger(f, name, kind);
     }
     if (strangers > FSCK_STRANGERS)
-        report_found(&f->report, REPORT_NOTE, "...", 0, 0, "stranger",
-                     "%" PRIu64 " files more are no files of a data directory", strangers - FSCK_STRANGERS);
-    return segments;
+        report_found(&f->report, REPORT_NOTE, "...", 0, 0, "stranger", "%" PRIu64 " more are not leatd's",
+                     strangers - FSCK_STRANGERS);
 }
 
 static void fsck_areas(struct fsck *f)
@@ -369,6 +375,7 @@ static void fsck_say_unborn(struct fsck *f)
     report_begin(&f->report, f->o->path);
     report_found(&f->report, REPORT_NOTE, "manifest", 0, 0, "unborn",
                  "the directory was never used: its making was cut short; a start makes it anew");
+    fsck_files(f);
     report_end(&f->report, true);
     report_line(&f->report, "%s: sound: nothing was ever written", f->o->path);
 }

@@ -60,8 +60,8 @@ COMMAND(cmd_top, "top", "", 0, 0, O(INTERVAL) | O(JSON), "watch queues",
         "A live table: depth, rates per second, age of the oldest. One look when standard output is no terminal.")
 COMMAND(
     cmd_fsck, "fsck", "DIR", 1, 1, O(JSON), "check every byte of a data directory that no broker uses",
-    "Manifest, checkpoint, every block and fact of the log, and what does not belong. What a power cut leaves (a torn\n"
-    "tail, files made ahead) is said and fine. Nothing is changed. Exit codes: 0 sound; 65 corrupt; 66 no data\n"
+    "Manifest, checkpoint, every block and fact of the log. What a power cut leaves (a torn tail, files made ahead) is\n"
+    "said and fine; so is whatever else lies there, named as not leatd's. Nothing is changed. Exit codes: 0 sound; 65 corrupt; 66 no data\n"
     "directory; 73 a broker runs; 74 the disk; 76 of a newer version; 77 permission.")
 COMMAND(cmd_dump, "dump", "DIR", 1, 1, O(FROM) | O(TO) | O(QUEUE) | O(BODIES) | O(CELL) | O(JSON),
         "print what a data directory's log says, a fact a line",

@@ -185,7 +185,7 @@ uint64_t disk_free(struct disk *d)
     return fstatvfs(d->directory, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
 }
 
-/* Regular files with names that fit; `i` rises from 0. */
+/* Whatever lies there, also what disk_open() refuses; a name that is too long ends with "...". `i` rises from 0. */
 bool disk_list(struct disk *d, unsigned i, char name[DISK_NAME_MAX])
 {
     if (i == 0) {
@@ -197,11 +197,9 @@ bool disk_list(struct disk *d, unsigned i, char name[DISK_NAME_MAX])
             close(copy);
     }
     for (struct dirent *e = d->listing ? readdir(d->listing) : NULL; e; e = readdir(d->listing)) {
-        if ((e->d_type != DT_REG && e->d_type != DT_UNKNOWN) || strlen(e->d_name) >= DISK_NAME_MAX)
-            continue;
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
-        snprintf(name, DISK_NAME_MAX, "%s", e->d_name);
+        snprintf(name, DISK_NAME_MAX, strlen(e->d_name) < DISK_NAME_MAX ? "%s" : "%.60s...", e->d_name);
         return true;
     }
     return false;

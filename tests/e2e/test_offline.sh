@@ -187,6 +187,35 @@ is "and goes on" run 0 "$LEATD" --salvage --data "$T/copy" "${TINY[@]}"
 is "to its end" [ ! -e "$T/copy/salvaging" ]
 is "after which nothing is left to do" run 78 "$LEATD" --salvage --data "$T/copy" "${TINY[@]}"
 
+# -- what is not leatd's --
+copy
+mkdir "$T/copy/old" "$T/copy/log-00000099" "$T/copy/made.new" && ln -s /etc/passwd "$T/copy/link" && mkfifo "$T/copy/pipe"
+touch "$T/copy/notes" "$T/copy/.hidden" "$T/copy/log-notes" "$T/copy/leat.sock.lock" "$T/copy/$(printf 'x%.0s' $(seq 1 200))"
+socket() { python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$1"; }
+(cd "$T/copy" && socket leat.sock && socket other.sock)
+is "what is not leatd's is no damage" run 0 leat fsck "$T/copy"
+while IFS=, read -r name kind; do
+    is "and told: $name" grep -qxF "note    $name: not leatd's${kind:+: $kind}" "$T/out"
+done <<END
+old,a directory
+log-00000099,a directory
+made.new,a directory
+link,a symbolic link
+pipe,neither file nor directory
+other.sock,neither file nor directory
+notes
+.hidden
+log-notes
+$(printf 'x%.0s' $(seq 1 60))...
+END
+is "and the lock and the socket are leatd's" [ "$(grep -c "not leatd's" "$T/out")" = 10 ]
+is "in JSON, too" run 0 leat fsck "$T/copy" --json
+is "by one word" [ "$(json 'len([f for f in j["findings"] if f["what"] == "stranger" and f["weight"] == "note"])' <"$T/out")" = 10 ]
+is "a start leaves it alone" start "$T/copy"
+broker_ends TERM
+is "and ends well" [ "$code" = 0 ]
+is "and it is all there" [ -d "$T/copy/old" -a -d "$T/copy/log-00000099" -a -L "$T/copy/link" -a -e "$T/copy/log-notes" ]
+
 # -- a manifest of another hand: fsck says what a start does --
 M=$T/lonely/manifest
 letters() { head -c "$1" /dev/zero | tr '\0' a >"$M"; }
@@ -214,7 +243,9 @@ zeros_behind() { letters 65536 && truncate -s 131072 "$M"; }
 for kind in zeros zeros_behind; do
     rm -rf "$T/lonely" && mkdir "$T/lonely"
     $kind
+    touch "$T/lonely/notes"
     is "manifest, $kind: fsck says that it was never used" run 0 leat fsck "$T/lonely"
+    is "manifest, $kind: and names what is not leatd's" out "^note    notes: not leatd's"
     is "manifest, $kind: there is nothing to dump" run 0 leat dump "$T/lonely"
     is "manifest, $kind: which is said" out '^# nothing was ever written'
     is "manifest, $kind: nor to explain" run 1 leat explain "$T/lonely" "$id"
