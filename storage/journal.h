@@ -159,6 +159,8 @@ bool journal_hoards(const struct journal *j);
 void journal_pin(struct journal *j, uint64_t block, uint32_t bytes);
 void journal_pin_many(struct journal *j, uint64_t block, uint64_t bodies, uint64_t bytes);
 void journal_unpin(struct journal *j, uint64_t block, uint32_t bytes);
+/* journal_holds: whether a block, or what survived of it, lies in a segment: others may not be pinned. */
+bool journal_holds(const struct journal *j, uint64_t block);
 
 /* Cleaning. Of sparse old segments that stand side by side, the bodies that live are copied into one keep segment,
  * which takes their place; so that a body which lives long holds no more than its share of the disk (clean.c). The

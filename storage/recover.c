@@ -367,6 +367,8 @@ static enum leat_status recover_existing(struct journal *j, char error[256])
     if (m->checkpoint_bytes % DISK_BLOCK != 0 || (m->checkpoint_block == 0 && m->checkpoint_bytes > 0))
         return recover_say(LEAT_CORRUPT, error, "the manifest says that the checkpoint has %" PRIu64 " bytes",
                            m->checkpoint_bytes);
+    if (m->epoch == UINT32_MAX)
+        return recover_say(LEAT_CORRUPT, error, "the manifest says that this directory was started %u times", m->epoch);
     j->segments.bytes = m->segment_bytes;
     if (j->block_max > m->segment_bytes)
         j->block_max = (uint32_t)m->segment_bytes;

@@ -37,6 +37,7 @@ struct replay {
     bool unreadable; /* behind the end of the log: not for us to guess */
     uint64_t unreadable_at;
     uint32_t unreadable_name;
+    uint32_t astray; /* size of a block that stands at the start of the next segment and had room here, or 0 */
     bool ended;
     bool twice; /* planted bug 9 */
     enum leat_status verdict;
@@ -203,8 +204,8 @@ static enum record_verdict replay_next(struct journal *j, struct record *found, 
     there = replay_look(j, t->log_count, 0, &expected, found, bytes);
     if (there == RECORD_OK && first == 0 && t->log_count > 0 &&
         record_disk_size(found->payload_size) <= t->bytes - t->tail) {
-        mark(block_had_room);
-        return here;
+        j->replay->astray = record_disk_size(found->payload_size);
+        return RECORD_BROKEN;
     }
     if (there == RECORD_OK)
         segment_enter(j, expected.number);
@@ -371,9 +372,24 @@ static bool replay_stranger(struct journal *j, uint32_t order, uint64_t offset)
     return theirs.cluster != j->ledger.m.cluster && (verdict == RECORD_OK || verdict == RECORD_CUT);
 }
 
+/* The next block is whole, and not where the log has put it: no crash does that, but a disk that writes to the wrong
+ * place. What stood there is gone, and others may stand behind the block's own place. */
+static enum leat_status replay_astray(struct journal *j, char error[256])
+{
+    const struct segments *t = &j->segments;
+    mark(block_astray);
+    return recover_say(LEAT_CORRUPT, error,
+                       "log-%08u, bytes %" PRIu64 "..%" PRIu64 ": block %" PRIu64
+                       " is damaged or missing, for the disk has written it to the start of log-%08u",
+                       segment_at(j, t->log_count - 1)->name, t->tail, t->tail + j->replay->astray - 1, j->sealed + 1,
+                       segment_at(j, t->log_count)->name);
+}
+
 /* No block follows: LEAT_OK at the end of the log, torn or not; LEAT_CORRUPT and the exact range for rot. */
 static enum leat_status replay_end(struct journal *j, enum record_verdict verdict, char error[256])
 {
+    if (j->replay->astray > 0)
+        return replay_astray(j, error);
     struct tear tear = replay_tear(j);
     replay_search(j, &tear);
     uint64_t known = j->replay->known;

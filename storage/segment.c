@@ -172,6 +172,12 @@ uint32_t segment_find(const struct journal *j, uint64_t block)
 
 /* -- live bodies -- */
 
+bool journal_holds(const struct journal *j, uint64_t block)
+{
+    uint32_t order = segment_find(j, block);
+    return order != SEGMENT_NONE && block <= segment_last(segment_at(j, order));
+}
+
 void journal_pin_many(struct journal *j, uint64_t block, uint64_t bodies, uint64_t bytes)
 {
     if (block == j->open.number) {

@@ -238,10 +238,20 @@ static bool judge_follows(const struct judging *x, const struct scan_run *r)
     return r && r->first == x->number && (x->previous == 0 || r->previous == x->previous);
 }
 
-/* It begins the next segment because it had no room in this one. */
-static bool judge_enters(const struct judging *x, const struct scan_run *r)
+/* The next block stands at the start of the next segment although it had room in this one: the disk has led it astray.
+ * Its own place is damaged, and the log goes on behind that. */
+static void judge_astray(struct judging *x, uint32_t segment, struct scan_run *r)
 {
-    return judge_follows(x, r) && r->size > x->s->source->m.segment_bytes - x->offset;
+    struct judge_gap gap = {
+        .what = JUDGE_EXTRA, .segment = r->segment, .end = r->size, .first = r->first, .last = r->first};
+    mark(judge_astray);
+    judge_hole(x, segment, x->offset + r->size, r->first);
+    judge_add(x->j, gap);
+    x->j->astray = (uint32_t)(r - x->s->runs) + 1;
+    r->taken = true;
+    x->number = r->first + 1;
+    x->previous = r->count == 1 ? r->hash : 0;
+    x->offset += r->size;
 }
 
 /* Block after block, and on into segments whose first block is not listed. */
@@ -252,7 +262,11 @@ static void judge_tail(struct judging *x, uint32_t *segment)
         uint32_t next = *segment + 1;
         if (!judge_follows(x, r) && next < x->s->segments_count && x->s->segments[next].listed_first == 0) {
             struct scan_run *entered = judge_run_at(x->s, next, 0);
-            if (judge_enters(x, entered)) {
+            if (judge_follows(x, entered) && entered->size <= x->s->source->m.segment_bytes - x->offset) {
+                judge_astray(x, *segment, entered);
+                return;
+            }
+            if (judge_follows(x, entered)) {
                 r = entered;
                 ++*segment;
             }
@@ -261,6 +275,11 @@ static void judge_tail(struct judging *x, uint32_t *segment)
             return;
         judge_take(x, r);
     }
+}
+
+bool judge_is_astray(const struct judge *j, const struct scan *s, const struct scan_run *r)
+{
+    return j->astray > 0 && r == &s->runs[j->astray - 1];
 }
 
 /* Runs behind the end: in flight and dropped, or proof that the log went on. `tell`: each with the hole before it. */
@@ -272,7 +291,7 @@ static uint64_t judge_behind(struct judging *x, uint32_t segment, bool tell, uin
         x->offset = i == segment ? end : 0;
         for (uint32_t k = 0; k < g->runs; k++) {
             struct scan_run *r = &x->s->runs[g->runs_from + k];
-            if (scan_last(r) < missing || (i == segment && r->from < end))
+            if (scan_last(r) < missing || (i == segment && r->from < end) || judge_is_astray(x->j, x->s, r))
                 continue;
             *highest = max64(*highest, scan_last(r));
             x->j->known = max64(x->j->known, r->durable);
@@ -316,7 +335,7 @@ static void judge_end_of_log(struct judging *x, uint32_t segment)
     }
     uint64_t blocks = judge_behind(x, segment, false, &highest);
     bool unreadable = judge_unreadable(x, segment);
-    if (j->known < x->number && highest <= j->known + JUDGE_DEPTH && !unreadable) {
+    if (j->astray == 0 && j->known < x->number && highest <= j->known + JUDGE_DEPTH && !unreadable) {
         j->torn = blocks > 0;
         j->dropped = blocks;
         return;
@@ -332,7 +351,7 @@ void judge_log(struct judge *j, const struct scan *s, const struct point *p)
 {
     struct judging x = {.j = j, .s = s, .p = p, .number = 1, .previous = s->source->m.tail_hash};
     uint32_t listed = 0;
-    *j = (struct judge){.known = s->source->m.checkpoint_block};
+    *j = (struct judge){.known = max64(s->source->m.checkpoint_block, s->source->m.proven)};
     for (uint32_t i = 0; i < s->runs_count; i++)
         s->runs[i].taken = false;
     for (uint32_t i = 0; i < s->segments_count; i++) {

@@ -43,6 +43,7 @@ struct judge {
     bool rotten;      /* block `next` was durable: the log behind the checkpoint is broken there */
     bool torn;        /* it was begun, or blocks stand behind it that were in flight with it */
     uint64_t dropped; /* such blocks */
+    uint32_t astray;  /* run + 1 that begins with block `next`, whole, at the start of the next segment; 0: none */
     struct judge_gap *gaps;
     uint32_t count, room;
     bool more; /* than fit */
@@ -52,6 +53,9 @@ struct judge {
  * loaded. judge_close frees the list. */
 void judge_log(struct judge *j, const struct scan *s, const struct point *p);
 void judge_close(struct judge *j);
+
+/* judge_is_astray: whether that run is the one. */
+bool judge_is_astray(const struct judge *j, const struct scan *s, const struct scan_run *r);
 
 /* judge_words: a gap as the middle of a sentence. */
 const char *judge_words(uint8_t what);

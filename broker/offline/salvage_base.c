@@ -23,6 +23,43 @@
 
 /* -- a manifest made anew -- */
 
+/* One page of a keep segment's directory and the facts that it lists. Those are read over the page, so it is copied. */
+static bool base_keep_page(struct source *source, struct keep_page *p)
+{
+    uint8_t page[DISK_BLOCK];
+    uint64_t available, offset = (uint64_t)p->number * DISK_BLOCK;
+    if (offset + DISK_BLOCK > source->size)
+        return false;
+    memcpy(page, source_at(source, offset, DISK_BLOCK, &available), sizeof page);
+    bool whole = keep_open(p, page);
+    for (uint32_t i = 0; i < p->entries && whole; i++) {
+        struct keep_entry e = keep_get(page, i);
+        uint64_t from = 8ull * e.offset8, size = 8ull * e.size8, into = from % DISK_BLOCK;
+        whole = size >= FACT_HEADER && size <= RECORD_MAX && from <= source->size && size <= source->size - from;
+        const uint8_t *bytes = whole ? source_at(source, from - into, into + size, &available) : NULL;
+        struct fact f;
+        whole =
+            whole && available >= into + size && fact_decode(&f, bytes + into, (uint32_t)size, e.lsn, true) == LEAT_OK;
+    }
+    return whole;
+}
+
+/* Its directory is written first: one that was given up lists survivors that have not come. */
+static bool base_keep_whole(struct source *source, const struct keep_page *first)
+{
+    bool whole = true;
+    for (uint32_t i = 0; i < first->pages && whole; i++) {
+        struct keep_page p = {.cluster = first->cluster,
+                              .first = first->first,
+                              .last = first->last,
+                              .incarnation = first->incarnation,
+                              .number = i,
+                              .pages = first->pages};
+        whole = base_keep_page(source, &p);
+    }
+    return whole;
+}
+
 /* What the first page of a segment says, if it is the head of a block or of a keep segment's directory. */
 static bool base_head(struct source *source, const char *name, struct salvage_found *f, uint64_t *cluster,
                       uint32_t *epoch, char error[SOURCE_ERROR])
@@ -40,6 +77,7 @@ static bool base_head(struct source *source, const char *name, struct salvage_fo
     if (keep_open(&keep, p)) {
         f->segment.keep = true;
         f->last = keep.last;
+        f->whole = base_keep_whole(source, &keep);
         return f->segment.first > 0;
     }
     if (memcmp(p, "leat blk", 8) != 0 || le32_get(p + 76) != crc32c(0, p, 76) || le32_get(p + 8) != RECORD_FORMAT)
@@ -156,18 +194,62 @@ static enum leat_status base_scan(struct salvage *s, char error[SOURCE_ERROR])
     return status;
 }
 
-/* A segment of the index is where the index says, unless its file says otherwise: then the cleaner has had it. */
-static bool base_intact(const struct salvage *s, const struct point_segment *p)
+static const struct salvage_found *base_found(const struct salvage *s, uint32_t number)
 {
-    for (uint32_t i = 0; i < s->found_count; i++) {
-        const struct manifest_segment *f = &s->found[i].segment;
-        if (f->file == p->number)
-            return !f->keep && f->incarnation == p->incarnation && f->first == p->first;
-    }
-    return true; /* no head at all: damaged */
+    for (uint32_t i = 0; i < s->found_count; i++)
+        if (s->found[i].segment.file == number)
+            return &s->found[i];
+    return NULL;
 }
 
-/* Keep segments, the wider first, that stand for nothing that is on the list yet. */
+static bool base_stands(const struct salvage *s, const struct point_segment *p)
+{
+    const struct salvage_found *f = base_found(s, p->number);
+    return f && !f->segment.keep && f->segment.incarnation == p->incarnation && f->segment.first == p->first;
+}
+
+/* The wider one is the newer one, but it may have been given up. */
+static bool base_better(const struct salvage_found *a, const struct salvage_found *b)
+{
+    return a->whole != b->whole ? a->whole : a->last - a->segment.first > b->last - b->segment.first;
+}
+
+/* The best keep segment that stands for a block. */
+static const struct salvage_found *base_keep_over(const struct salvage *s, uint64_t block)
+{
+    const struct salvage_found *best = NULL;
+    for (uint32_t i = 0; i < s->found_count; i++) {
+        const struct salvage_found *f = &s->found[i];
+        bool over = f->segment.keep && f->segment.first <= block && block <= f->last;
+        if (over && (!best || base_better(f, best)))
+            best = f;
+    }
+    return best;
+}
+
+/* All that it was made from still stands, every block of it: spares that nobody has written to yet, or it was never
+ * true. */
+static bool base_keep_is_spare(const struct salvage *s, const struct salvage_found *keep)
+{
+    struct point_segment p;
+    uint64_t at = 0, next = keep->segment.first;
+    while (point_index_next(&s->point, &at, &p))
+        if (p.first == next && next <= keep->last && base_stands(s, &p))
+            next = p.first + p.blocks;
+    return next == keep->last + 1;
+}
+
+/* A segment of the index is where the index says, unless its file says otherwise, or survivors are kept in its place:
+ * then the cleaner has had it. */
+static bool base_intact(const struct salvage *s, const struct point_segment *p)
+{
+    const struct salvage_found *keep = base_keep_over(s, p->first);
+    if (keep && keep->whole && !base_keep_is_spare(s, keep))
+        return false;
+    return base_stands(s, p) || !base_found(s, p->number); /* no head at all: damaged */
+}
+
+/* Keep segments, the better first, that stand for nothing that is on the list yet. */
 static void base_take_keeps(struct salvage *s)
 {
     struct manifest *m = &s->source.m;
@@ -179,7 +261,7 @@ static void base_take_keeps(struct salvage *s)
             bool free = f->segment.keep && !f->taken && aside;
             for (uint32_t k = 0; free && k < m->segments; k++)
                 free = m->segment[k].first < f->segment.first || m->segment[k].first > f->last;
-            if (free && (!best || f->last - f->segment.first > best->last - best->segment.first))
+            if (free && (!best || base_better(f, best)))
                 best = f;
         }
         if (!best)

@@ -271,10 +271,15 @@ static enum leat_status gather_segment(struct salvage *s, uint32_t i, char error
     for (uint32_t k = 0; k < g->runs && status == LEAT_OK; k++) {
         const struct scan_run *r = &s->scan.runs[g->runs_from + k];
         bool behind = i > s->judge.segment || (i == s->judge.segment && r->from >= s->judge.offset);
-        if (behind && r->taken && r->first >= s->judge.next)
+        if (behind && r->taken && r->first >= s->judge.next && !judge_is_astray(&s->judge, &s->scan, r))
             status = scan_again(&s->scan, i, r->from, r->end, gather_block, s, error);
     }
     return status;
+}
+
+static enum leat_status gather_astray(struct salvage *s, const struct scan_run *r, char error[SOURCE_ERROR])
+{
+    return scan_again(&s->scan, r->segment, r->from, r->from + r->size, gather_block, s, error);
 }
 
 enum leat_status salvage_gather_behind(struct salvage *s, char error[SOURCE_ERROR])
@@ -284,6 +289,8 @@ enum leat_status salvage_gather_behind(struct salvage *s, char error[SOURCE_ERRO
         return source_say(LEAT_NO_MEMORY, error, "no memory for what stands behind the damage");
     s->follow.strict = true;
     follow_point(&s->follow, s->engine);
+    if (s->judge.astray > 0) /* it comes before all that stands behind its own place */
+        status = gather_astray(s, &s->scan.runs[s->judge.astray - 1], error);
     for (uint32_t i = 0; i < s->scan.segments_count && status == LEAT_OK && s->judge.rotten; i++)
         status = gather_segment(s, i, error);
     gather_settle(s);

@@ -41,6 +41,7 @@ struct salvage_queue {
 struct salvage_found {
     struct manifest_segment segment;
     uint64_t last; /* keep */
+    bool whole;    /* keep: each survivor that it lists */
     bool taken;
 };
 

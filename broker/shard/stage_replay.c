@@ -38,8 +38,14 @@ static enum leat_status stage_replay_image(struct shard *s, char error[256])
     struct engine_walk walk = {0};
     struct message_body body;
     uint32_t count;
-    while (engine_walk_run(&s->engine, &walk, &body, &count))
-        journal_pin_many(s->journal, lsn_block(body.lsn), count, 8ull * body.where.size8 * count);
+    while (engine_walk_run(&s->engine, &walk, &body, &count)) {
+        uint64_t block = lsn_block(body.lsn);
+        if (!journal_holds(s->journal, block)) {
+            snprintf(error, 256, "the checkpoint names block %llu, and no segment holds it", (unsigned long long)block);
+            return LEAT_CORRUPT;
+        }
+        journal_pin_many(s->journal, block, count, 8ull * body.where.size8 * count);
+    }
     return LEAT_OK;
 }
 

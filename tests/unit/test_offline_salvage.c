@@ -322,6 +322,44 @@ TEST(offline, without_a_checkpoint_messages_come_from_the_log_and_from_what_is_k
     assert_true(behind >= 4);
 }
 
+/* Spares that the log has not come to: what they once held is replaced, and the disk may have lost it. */
+static unsigned lose_spares(void)
+{
+    char names[32][DISK_NAME_MAX];
+    unsigned count = 0;
+    look();
+    for (uint32_t i = 0; i < scan.segments_count; i++)
+        if (scan.segments[i].listed_first == 0 && scan.segments[i].runs == 0 && count < 32)
+            source_segment_name(names[count++], scan.segments[i].number);
+    look_away();
+    for (unsigned i = 0; i < count; i++)
+        assert_true(fake_disk_lose(stage->disk, names[i]));
+    return count;
+}
+
+TEST(offline, a_lost_manifest_costs_nothing_that_is_kept_in_the_place_of_what_the_checkpoint_names)
+{
+    unsigned kept = 0;
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        work_first = seed % 2 ? work_crowd : NULL;
+        work(seed, seed % 3 == 0);
+        look();
+        for (uint32_t i = 0; i < scan.segments_count; i++)
+            kept += scan.segments[i].keep;
+        look_away();
+        if (seed % 4 < 2)
+            lose_spares();
+        lose_manifest();
+        assert_int_equal(mend(), LEAT_OK);
+        assert_false(refused());
+        drain();
+        expect_all_that_lives();
+        work_end();
+    }
+    work_first = NULL;
+    assert_true(kept > 10);
+}
+
 TEST(offline, a_state_from_before_what_is_kept_ends_there)
 {
     unsigned behind = 0, over = 0;

@@ -123,7 +123,7 @@ TEST(recovery, a_block_that_went_astray_to_the_start_of_the_next_segment_is_not_
     char words[64];
     snprintf(words, sizeof words, "block %llu is damaged", (unsigned long long)number);
     damage_refused(r, LEAT_CORRUPT, words);
-    assert_true(mark_count("block_had_room") > 0);
+    assert_true(mark_count("block_astray") > 0);
     log_rig_free(r);
 }
 
