@@ -33,7 +33,7 @@
 #include "mark.h"
 #include "must.h"
 
-enum { SEGMENT_RETRY_MS = 100, SEGMENT_TOTAL = 4, SEGMENT_SHORT = 16, SEGMENT_AHEAD = 2 };
+enum { SEGMENT_RETRY_MS = 100, SEGMENT_TOTAL = 4, SEGMENT_FEW = 2, SEGMENT_SHORT = 16, SEGMENT_AHEAD = 2 };
 
 struct segment *segment_at(const struct journal *j, uint32_t order)
 {
@@ -463,8 +463,9 @@ void segment_created(struct journal *j, int32_t result)
     t->pool[slot].ready = ledger_change(j);
 }
 
-/* The last spare goes when there are more than the log needs: its head is erased first, so that a crash in between
- * leaves a file which is known to hold nothing. */
+/* The last spare goes when there are more than the log needs (of a backlog one more stays, which its next segment would
+ * only make again): its head is erased first, so that a crash in between leaves a file which is known to hold nothing.
+ */
 static unsigned segment_trim(struct journal *j)
 {
     struct segments *t = &j->segments;
@@ -478,7 +479,8 @@ static unsigned segment_trim(struct journal *j)
         mark(segment_given_back);
         return 1;
     }
-    if (t->trim != TRIM_NOTHING || segment_count(j) <= SEGMENT_TOTAL || t->total - t->log_count <= SEGMENT_AHEAD + 1)
+    uint32_t spare = t->total - t->log_count, kept = SEGMENT_AHEAD + (t->log_count > SEGMENT_FEW);
+    if (t->trim != TRIM_NOTHING || segment_count(j) <= SEGMENT_TOTAL || spare <= kept)
         return 0;
     struct segment *s = segment_at(j, t->total - 1);
     if (s->ready > j->ledger.durable || s->reads > 0)

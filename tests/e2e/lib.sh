@@ -100,6 +100,14 @@ until_lines() {
         read -r -t 0.02 <>"$T/.never" || :
     done
 }
+# until_true SECONDS COMMAND...: again and again, until it succeeds; false when that takes too long.
+until_true() {
+    local end=$((SECONDS + $1))
+    until "${@:2}"; do
+        [ $SECONDS -ge $end ] && return 1
+        read -r -t 0.1 <>"$T/.never" || :
+    done
+}
 # judge HISTORY [WORDS]: a check for each promise, by prog_judge; what it said stays in $T/judged.
 judge() {
     local verdict promise rest
