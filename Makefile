@@ -129,7 +129,7 @@ $(B)/libleat.a: $(CLIENT_OBJS)
 	ld -r -o $(B)/libleat.o $^ && objcopy -w -R '.gnu.*lto_*' --keep-global-symbol='leat_*' $(B)/libleat.o
 	ar rcs $@ $(B)/libleat.o
 $(B)/libleat.so: $(CLIENT_OBJS) client/leat.map
-	$(CC) -shared $(SAN) -fno-lto -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
+	$(CC) -shared -Wl,-z,relro,-z,now,-z,noexecstack $(SAN) -fno-lto -Wl,-soname,libleat.so.0 -Wl,--version-script=client/leat.map -o $@ $(CLIENT_OBJS) -lisal -lxxhash
 # What reads a data directory is the broker's own code, over a disk that only reads.
 $(B)/leat: $(call objs,$(call srcs,client/cli) $(call srcs,storage/plain)) $(B)/libleat-dpdk.a $(B)/libleat.a $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -ljansson $(DPDK_LIBS)

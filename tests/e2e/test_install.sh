@@ -29,6 +29,7 @@ export PKG_CONFIG_PATH=$T/usr/lib/pkgconfig PATH=$T/usr/bin:$PATH LD_LIBRARY_PAT
 is "pkg-config knows the version" [ "leat $(pkg-config --modversion leat)" = "$("$T/usr/bin/leat" --version)" ]
 only_ours() { ! nm "$@" --defined-only | awk 'NF == 3 && $2 ~ /[A-Z]/ { print $3 }' | grep -v '^leat_'; }
 is "the shared library shows leat_* alone" only_ours -D "$T/usr/lib/libleat.so"
+is "its tables are read-only once it is loaded" bash -c "readelf -d '$T/usr/lib/libleat.so' | grep -w BIND_NOW && readelf -l '$T/usr/lib/libleat.so' | grep -w GNU_RELRO"
 is "the static library too" only_ours -g "$T/usr/lib/libleat.a"
 is "no program looks for DPDK's libraries at run time" bash -c "! ldd '$T/usr/bin/leat' | grep rte_"
 
