@@ -18,19 +18,18 @@
 
 #include "must.h"
 
-enum { RECEIVE_ROOM = 256 * 1024, HOST_MAX = 256, WHY = 256 };
+enum { RECEIVE_ROOM = 256 * 1024, WHY = 256 };
 #define DEFAULT_PORT "7400"
 
 struct io {
-    char host[HOST_MAX], port[8];
+    char host[IO_TCP_HOST], port[IO_TCP_PORT];
     struct addrinfo *found, *next; /* while connecting */
     int fd;
     bool connecting;
     uint8_t room[RECEIVE_ROOM];
 };
 
-/* "HOST:PORT", "HOST", "[V6]:PORT", "[V6]" */
-static bool split(const char *address, char *host, char *port, char *why)
+bool io_tcp_split(const char *address, char host[IO_TCP_HOST], char port[IO_TCP_PORT], char *why)
 {
     const char *end = address + strlen(address), *colon = strrchr(address, ':'), *from = address;
     if (*address == '[') {
@@ -44,10 +43,9 @@ static bool split(const char *address, char *host, char *port, char *why)
     } else if (colon) {
         end = colon;
     }
-    snprintf(port, 8, "%s", colon ? colon + 1 : DEFAULT_PORT);
-    char *rest;
-    unsigned long number = strtoul(port, &rest, 10);
-    if (end == from || end - from >= HOST_MAX || *rest || number == 0 || number > 65535 ||
+    snprintf(port, IO_TCP_PORT, "%s", colon ? colon + 1 : DEFAULT_PORT);
+    unsigned long number = strtoul(port, NULL, 10);
+    if (end == from || end - from >= IO_TCP_HOST || port[strspn(port, "0123456789")] || number == 0 || number > 65535 ||
         (colon && strlen(colon) > 6)) {
         snprintf(why, WHY, "%s: not an address: HOST:PORT with a port of 1 to 65535 is expected", address);
         return false;
@@ -68,7 +66,7 @@ static struct io *tcp_open(const char *address, const char *extra, char *why)
     io->fd = -1;
     io->connecting = false;
     io->found = io->next = NULL;
-    if (!split(address, io->host, io->port, why)) {
+    if (!io_tcp_split(address, io->host, io->port, why)) {
         free(io);
         return NULL;
     }

@@ -5,6 +5,11 @@
 
 #include "io.h"
 
+enum { IO_TCP_HOST = 256, IO_TCP_PORT = 8 };
+
 const struct io_ops *io_tcp(void);
+
+/* io_tcp_split: "HOST:PORT", "HOST", "[V6]:PORT" or "[V6]" apart; port 7400 where there is none. */
+bool io_tcp_split(const char *address, char host[IO_TCP_HOST], char port[IO_TCP_PORT], char *why);
 
 #endif

@@ -51,7 +51,7 @@ enum letter {
 };
 
 static const struct row rows[] = {
-    {"address", "ADDRESS", 's', {0, 0}, "tcp://HOST:PORT or vhost://PATH (or $LEAT_ADDRESS; tcp://127.0.0.1:7400)"},
+    {"address", "ADDRESS", 's', {0, 0}, "[tcp://]HOST:PORT or vhost://PATH (or $LEAT_ADDRESS; tcp://127.0.0.1:7400)"},
     {"workload", "NAME", 'w', {0, 0}, "what to do, see below (put)"},
     {"class", "CLASS", CLASS, {0, 0}, "durability of each put: memory or disk (disk)"},
     {"size", "BYTES", SIZE, {OPTIONS_BODY_MIN, BODY_MAX}, "of a body (128)"},
@@ -214,7 +214,7 @@ static int row_read(struct options *o, const struct row *r, const char *text)
 static int complete(struct options *o)
 {
     if (!target_parse(&o->target, o->address_text))
-        return usage("address", o->address_text, "is neither tcp://HOST:PORT nor vhost://PATH");
+        return usage("address", o->address_text, "is not one of HOST:PORT, tcp://HOST:PORT and vhost://PATH");
     if ((uint64_t)o->batch * request_put_size(o->size, 0) > REQUEST_MAX - REQUEST_FIXED_MAX)
         return usage("size", "of a batch", "is above the limit of 4 MiB a request");
     if (o->depth == 0)

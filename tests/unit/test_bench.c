@@ -166,6 +166,13 @@ TEST(options, words_become_what_is_asked)
     assert_string_equal(o.target.host, "::1");
     assert_string_equal(o.target.port, "7400");
     assert_int_equal(o.depth, 1);
+    assert_int_equal(read_words(&o, "-s", "127.0.0.1:7401", NULL), OPTIONS_GO_ON);
+    assert_int_equal(o.target.kind, TARGET_TCP);
+    assert_string_equal(o.target.host, "127.0.0.1");
+    assert_string_equal(o.target.port, "7401");
+    assert_int_equal(read_words(&o, "-s", "somewhere", NULL), OPTIONS_GO_ON);
+    assert_string_equal(o.target.host, "somewhere");
+    assert_string_equal(o.target.port, "7400");
 }
 
 TEST(options, what_cannot_be_done_is_refused)
@@ -173,7 +180,9 @@ TEST(options, what_cannot_be_done_is_refused)
     struct options o;
     static const char *const wrong[][3] = {
         {"--address", "udp://x:1", NULL},
-        {"--address", "tcp://nowhere", NULL},
+        {"--address", "tcp://nowhere:x", NULL},
+        {"--address", "127.0.0.1:+80", NULL},
+        {"--address", "127.0.0.1:1,127.0.0.1:2", NULL},
         {"--address", "vhost://", NULL},
         {"--size", "15", NULL},
         {"--size", "1048577", NULL},
