@@ -17,7 +17,7 @@
 
 #include "must.h"
 
-enum kind { GROUP_TITLE, KIND_TEXT, KIND_CHOICE, KIND_COUNT, KIND_SIZE, KIND_TIME };
+enum kind { GROUP_TITLE, KIND_TEXT, KIND_ADDRESS, KIND_CHOICE, KIND_COUNT, KIND_SIZE, KIND_PAGES, KIND_TIME };
 
 struct option {
     enum kind kind;
@@ -50,6 +50,7 @@ static const struct unit {
 static const char *const kind_words[] = {
     [KIND_COUNT] = "a whole number",
     [KIND_SIZE] = "a size: bytes, or a number with K, M, G or T",
+    [KIND_PAGES] = "a size: bytes, or a number with K, M, G or T",
     [KIND_TIME] = "a time: a number with us, ms, s, m, h or d",
 };
 
@@ -76,6 +77,7 @@ static bool parse_number(enum kind kind, const char *text, uint64_t *value)
     *value = n;
     if (*end == 0)
         return kind != KIND_TIME || n == 0; /* a time without a unit would be guessed at */
+    kind = kind == KIND_PAGES ? KIND_SIZE : kind;
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
         if (units[i].kind == kind && strcmp(units[i].name, end) == 0)
             return !__builtin_mul_overflow(n, units[i].worth, value);
@@ -90,12 +92,74 @@ static uint64_t bound(const struct option *o, const char *text)
     return value;
 }
 
+/* A value as people write it: with the largest unit that leaves a whole number. */
+static const char *value_text(char text[CONFIG_VALUE_MAX], enum kind kind, uint64_t value)
+{
+    const struct unit *best = NULL;
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+        if (units[i].kind == kind && value % units[i].worth == 0)
+            best = &units[i];
+    if (value == 0 || !best)
+        snprintf(text, CONFIG_VALUE_MAX, "%" PRIu64 "%s", value, kind == KIND_SIZE ? " bytes" : "");
+    else
+        snprintf(text, CONFIG_VALUE_MAX, "%" PRIu64 "%s", value / best->worth, best->name);
+    return text;
+}
+
+const char *config_size_text(char text[CONFIG_VALUE_MAX], uint64_t bytes)
+{
+    return value_text(text, KIND_SIZE, bytes);
+}
+
+bool config_is_off(const char *text)
+{
+    return strcmp(text, "none") == 0;
+}
+
+bool config_loopback(const char *address)
+{
+    char host[64];
+    const char *colon = strrchr(address, ':');
+    if (!colon || (size_t)(colon - address) >= sizeof host)
+        return false;
+    memcpy(host, address, (size_t)(colon - address));
+    host[colon - address] = 0;
+    struct in_addr four;
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    return strcmp(host, "[::1]") == 0 || strcmp(host, "localhost") == 0;
+}
+
+/* HOST:PORT or [HOST]:PORT, as far as its form goes. */
+static bool is_endpoint(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    if (!colon || colon == address || (address[0] == '[') != (colon[-1] == ']'))
+        return false;
+    size_t digits = strspn(colon + 1, "0123456789");
+    return digits > 0 && digits <= 5 && colon[1 + digits] == 0 && strtoul(colon + 1, NULL, 10) <= 65535;
+}
+
 static bool set_text(struct config *c, const struct option *o, const char *text, char why[CONFIG_ERROR_MAX])
 {
+    if (!*text && o->fallback[0])
+        return refuse(why, "the value is empty: %s is needed", o->argument);
     if (strlen(text) >= CONFIG_TEXT_MAX)
         return refuse(why, "the value is longer than %d characters", CONFIG_TEXT_MAX - 1);
     strcpy((char *)c + o->offset, text);
     return true;
+}
+
+static bool set_address(struct config *c, const struct option *o, const char *text, char why[CONFIG_ERROR_MAX])
+{
+    if (!config_is_off(text) && !is_endpoint(text))
+        return refuse(why, "\"%.200s\" is not of the form HOST:PORT, with a port from 0 to 65535", text);
+    if (!config_is_off(text) && !config_loopback(text))
+        return refuse(why,
+                      "%.200s is not a loopback address: this version knows no keys, so strangers could not be told "
+                      "from friends; use 127.0.0.1:PORT, [::1]:PORT or localhost:PORT",
+                      text);
+    return set_text(c, o, text, why);
 }
 
 static bool set_choice(struct config *c, const struct option *o, const char *text, char why[CONFIG_ERROR_MAX])
@@ -113,6 +177,16 @@ static bool set_choice(struct config *c, const struct option *o, const char *tex
     }
 }
 
+static bool whole_pages(uint64_t size, char why[CONFIG_ERROR_MAX])
+{
+    char is[CONFIG_VALUE_MAX], below[CONFIG_VALUE_MAX], above[CONFIG_VALUE_MAX];
+    uint64_t down = size - size % CONFIG_PAGE;
+    if (size == down)
+        return true;
+    return refuse(why, "%s is not a multiple of 4K: the nearest are %s and %s", config_size_text(is, size),
+                  config_size_text(below, down), config_size_text(above, down + CONFIG_PAGE));
+}
+
 static bool set_number(struct config *c, const struct option *o, const char *text, char why[CONFIG_ERROR_MAX])
 {
     uint64_t value;
@@ -123,6 +197,8 @@ static bool set_number(struct config *c, const struct option *o, const char *tex
             return refuse(why, "\"%.64s\" is not possible: the limit is %s shard in this version", text, o->high);
         return refuse(why, "\"%.64s\" is out of bounds: the limits are %s and %s", text, o->low, o->high);
     }
+    if (o->kind == KIND_PAGES && !whole_pages(value, why))
+        return false;
     memcpy((char *)c + o->offset, &value, sizeof value);
     return true;
 }
@@ -134,6 +210,8 @@ static bool set(struct config *c, const struct option *o, const char *text, char
     switch (o->kind) {
     case KIND_TEXT:
         return set_text(c, o, text, why);
+    case KIND_ADDRESS:
+        return set_address(c, o, text, why);
     case KIND_CHOICE:
         return set_choice(c, o, text, why);
     default:
@@ -272,83 +350,11 @@ bool config_given(const struct config *c, const char *field)
     return c->given >> (o - options) & 1;
 }
 
-bool config_is_off(const char *text)
+bool config_by_flag(const struct config *c, const char *field)
 {
-    return strcmp(text, "none") == 0;
-}
-
-bool config_loopback(const char *address)
-{
-    char host[64];
-    const char *colon = strrchr(address, ':');
-    if (!colon || (size_t)(colon - address) >= sizeof host)
-        return false;
-    memcpy(host, address, (size_t)(colon - address));
-    host[colon - address] = 0;
-    struct in_addr four;
-    if (inet_pton(AF_INET, host, &four) == 1)
-        return ntohl(four.s_addr) >> 24 == 127;
-    return strcmp(host, "[::1]") == 0 || strcmp(host, "localhost") == 0;
-}
-
-/* HOST:PORT or [HOST]:PORT, as far as its form goes. */
-static bool config_endpoint(const char *address)
-{
-    const char *colon = strrchr(address, ':');
-    if (!colon || colon == address || (address[0] == '[') != (colon[-1] == ']'))
-        return false;
-    size_t digits = strspn(colon + 1, "0123456789");
-    return digits > 0 && digits <= 5 && colon[1 + digits] == 0 && strtoul(colon + 1, NULL, 10) <= 65535;
-}
-
-/* A value as people write it: with the largest unit that leaves a whole number. */
-static const char *value_text(char text[CONFIG_VALUE_MAX], enum kind kind, uint64_t value)
-{
-    const struct unit *best = NULL;
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
-        if (units[i].kind == kind && value % units[i].worth == 0)
-            best = &units[i];
-    if (value == 0 || !best)
-        snprintf(text, CONFIG_VALUE_MAX, "%" PRIu64 "%s", value, kind == KIND_SIZE ? " bytes" : "");
-    else
-        snprintf(text, CONFIG_VALUE_MAX, "%" PRIu64 "%s", value / best->worth, best->name);
-    return text;
-}
-
-const char *config_size_text(char text[CONFIG_VALUE_MAX], uint64_t bytes)
-{
-    return value_text(text, KIND_SIZE, bytes);
-}
-
-static bool listeners_fit(const struct config *c, char error[CONFIG_ERROR_MAX])
-{
-    const struct {
-        const char *name, *address;
-    } listeners[] = {{"listen", c->listen}, {"http", c->http}};
-    for (unsigned i = 0; i < 2; i++) {
-        if (config_is_off(listeners[i].address))
-            continue;
-        if (!config_endpoint(listeners[i].address))
-            return refuse(error, "%s \"%.200s\" is not of the form HOST:PORT, with a port from 0 to 65535",
-                          listeners[i].name, listeners[i].address);
-        if (!config_loopback(listeners[i].address))
-            return refuse(error,
-                          "%s %.200s is not a loopback address: this version knows no keys, so strangers could not be "
-                          "told from friends; use 127.0.0.1:PORT, [::1]:PORT or localhost:PORT",
-                          listeners[i].name, listeners[i].address);
-    }
-    return true;
-}
-
-static bool whole_pages(const char *name, uint64_t size, char error[CONFIG_ERROR_MAX])
-{
-    char is[CONFIG_VALUE_MAX], below[CONFIG_VALUE_MAX], above[CONFIG_VALUE_MAX];
-    uint64_t down = size - size % CONFIG_PAGE;
-    if (size == down)
-        return true;
-    return refuse(error, "%s is %s, but it must be a multiple of 4K: the nearest are %s and %s", name,
-                  config_size_text(is, size), config_size_text(below, down),
-                  config_size_text(above, down + CONFIG_PAGE));
+    const struct option *o = find_name(field);
+    must(o != NULL);
+    return c->flags >> (o - options) & 1;
 }
 
 /* Sizes of the log: which option is wrong, what it is, what it may be, and why; then which ones would help. */
@@ -363,8 +369,6 @@ static bool log_fits(const struct config *c, char error[CONFIG_ERROR_MAX])
                       "segment_size",
                       config_size_text(is, c->block_max), config_size_text(may, c->segment_size / 2),
                       config_size_text(of, c->segment_size));
-    if (!whole_pages("block_max", c->block_max, error) || !whole_pages("segment_size", c->segment_size, error))
-        return false;
     if (c->block_max < block_least)
         return refuse(error,
                       "block_max is %s, but at least %s is needed: body_max %s and %uK for attributes and for "
@@ -396,10 +400,6 @@ static bool log_fits(const struct config *c, char error[CONFIG_ERROR_MAX])
 static bool fits_together(const struct config *c, char error[CONFIG_ERROR_MAX])
 {
     char least[CONFIG_VALUE_MAX], most[CONFIG_VALUE_MAX];
-    if (!listeners_fit(c, error))
-        return false;
-    if (!c->data[0])
-        return refuse(error, "data is empty: it must be a directory");
     if (c->lease_min > c->lease_max)
         return refuse(error, "lease_min is %s, but lease_max is %s: lower lease_min, or raise lease_max",
                       value_text(least, KIND_TIME, c->lease_min), value_text(most, KIND_TIME, c->lease_max));
@@ -424,7 +424,11 @@ enum config_result config_read(struct config *c, int argc, char *const argv[], c
         return CONFIG_BAD_VALUE;
     if (!read_environment(c, NULL, error))
         return CONFIG_BAD_VALUE;
+    uint64_t given = c->given;
+    c->given = 0;
     result = read_flags(c, argc, argv, NULL, error);
+    c->flags = c->given;
+    c->given |= given;
     if (result != CONFIG_READ)
         return result;
     return fits_together(c, error) ? CONFIG_READ : CONFIG_BAD_VALUE;

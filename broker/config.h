@@ -23,13 +23,16 @@ enum {
 #define GROUP(title)
 #define OPTION(KIND, field, argument, fallback, low, high, help) CONFIG_FIELD_##KIND(field)
 #define CONFIG_FIELD_TEXT(field) char field[CONFIG_TEXT_MAX];
+#define CONFIG_FIELD_ADDRESS(field) char field[CONFIG_TEXT_MAX];
 #define CONFIG_FIELD_CHOICE(field) uint64_t field;
 #define CONFIG_FIELD_COUNT(field) uint64_t field;
 #define CONFIG_FIELD_SIZE(field) uint64_t field;
+#define CONFIG_FIELD_PAGES(field) uint64_t field;
 #define CONFIG_FIELD_TIME(field) uint64_t field;
 struct config {
     bool salvage;   /* --salvage: mend the data directory and end */
     uint64_t given; /* see config_given(): a bit for each row */
+    uint64_t flags; /* of these, the ones on the command line */
 #include "config_table.h"
 };
 #undef GROUP
@@ -52,6 +55,8 @@ enum config_result config_read(struct config *c, int argc, char *const argv[], c
 
 /* config_given: whether anybody said what this option is; `field` as in the table. */
 bool config_given(const struct config *c, const char *field);
+/* config_by_flag: whether it holds what the command line says: when that is wrong, the exit code is 64, else 78. */
+bool config_by_flag(const struct config *c, const char *field);
 
 /* config_is_off: "none" in the place of an address or a path. */
 bool config_is_off(const char *text);

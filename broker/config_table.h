@@ -4,15 +4,16 @@
  * of a configuration file. KIND says how a value is written:
  *   TEXT    as it is               CHOICE  one of the words in `argument`
  *   COUNT   a whole number         SIZE    bytes, or with K, M, G, T: powers of 1024
- *   TIME    a whole number and a unit: us, ms, s, m, h, d
+ *   PAGES   a SIZE, multiple of 4K TIME    a whole number and a unit: us, ms, s, m, h, d
+ *   ADDRESS HOST:PORT of this machine, or none
  * `fallback` is what holds when nobody says otherwise; `low` and `high` are bounds in the same notation. Expanded into
  * struct config, the parser and --help. No include guard: expanded many times. */
 GROUP("Where")
 OPTION(TEXT, config, "FILE", "", "", "", "read options from FILE, lines of the form `queues_max = 1000`")
 OPTION(TEXT, data, "DIR", "./leat-data", "", "", "the data directory; made when it is missing")
-OPTION(TEXT, listen, "HOST:PORT", "127.0.0.1:7400", "", "", "clients by TCP; port 0: any free one; none: off")
+OPTION(ADDRESS, listen, "HOST:PORT", "127.0.0.1:7400", "", "", "clients by TCP; port 0: any free one; none: off")
 OPTION(TEXT, local, "PATH", "", "", "", "clients of this machine by shared memory, a vhost-user socket; none: off [DIR/leat.sock]")
-OPTION(TEXT, http, "HOST:PORT", "127.0.0.1:9324", "", "", "/metrics and /healthz; port 0: any free one; none: off")
+OPTION(ADDRESS, http, "HOST:PORT", "127.0.0.1:9324", "", "", "/metrics and /healthz; port 0: any free one; none: off")
 GROUP("How")
 OPTION(COUNT, shards, "N", "1", "1", "1", "cores that serve queues; this version has one")
 OPTION(CHOICE, poll, "spin|adaptive", "adaptive", "", "", "spin: a core is the broker's alone; adaptive: sleep when idle")
@@ -41,8 +42,8 @@ OPTION(SIZE, memory_max, "SIZE", "2G", "64M", "16T", "leatd does not start when 
 OPTION(SIZE, buffer_max, "SIZE", "64M", "16M", "64G", "large requests and answers, and bodies that come from the disk")
 OPTION(SIZE, hot_max, "SIZE", "256M", "1M", "64G", "newest part of the log that stays in memory")
 OPTION(SIZE, disk_max, "SIZE", "0", "0", "64T", "the log on disk; 0: half of what is free, up to 16G, or what it has now")
-OPTION(SIZE, segment_size, "SIZE", "64M", "1M", "256M", "one file of the log")
-OPTION(SIZE, block_max, "SIZE", "4M", "136K", "4M", "one write to the log")
+OPTION(PAGES, segment_size, "SIZE", "64M", "1M", "256M", "one file of the log")
+OPTION(PAGES, block_max, "SIZE", "4M", "136K", "4M", "one write to the log")
 OPTION(COUNT, depth, "N", "4", "1", "8", "writes to the log under way")
 OPTION(SIZE, history_bytes, "SIZE", "0", "0", "64T", "log that nobody needs any more, kept within disk_max for leat explain")
 OPTION(SIZE, checkpoint_every, "SIZE", "0", "0", "1T", "log behind a checkpoint before the next one; 0: segment_size")

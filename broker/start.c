@@ -109,7 +109,7 @@ static enum exits check_eal(const struct config *c)
     if (config_is_off(c->local) || eal_arguments(&o, false, argv, EAL_WORDS, text, sizeof text, why, sizeof why) > 0)
         return EXITS_OK;
     start_complain("option eal: %s", why);
-    return EXITS_CONFIG;
+    return config_by_flag(c, "eal") ? EXITS_USAGE : EXITS_CONFIG;
 }
 
 /* What the data directory has already: bytes in all its files, and in each segment, 0 where there is none. */

@@ -128,11 +128,11 @@ printf 'window = 64\nwindows = 8\n' >"$T/bad.conf"
 is "a bad configuration file is 78" refuses 78 "$T/leatd" --config "$T/bad.conf"
 is "and its line is named" says "$T/bad.conf, line 2: unknown option windows"
 is "a missing configuration file is 78" refuses 78 "$T/leatd" --config "$T/none.conf"
-is "an open address is 78" refuses 78 "$T/leatd" --listen 0.0.0.0:7400
+is "an open address is 64" refuses 64 "$T/leatd" --listen 0.0.0.0:7400
 is "and says why" says "this version knows no keys"
 is "too little memory for the limits is 78" refuses 78 "$T/leatd" --memory-max 256M
 is "and the sum is shown" says "M ready messages (ready_max) +"
-is "a wrong DPDK argument is 78" refuses 78 "$T/leatd" --data "$T/c" "${free[@]}" --eal "--nonsense"
+is "a wrong DPDK argument is 64" refuses 64 "$T/leatd" --data "$T/c" "${free[@]}" --eal "--nonsense"
 is "and is named" says 'unknown DPDK argument "--nonsense"'
 is "nothing was touched" [ ! -e "$T/c" ]
 printf 'data = %s\nlisten = 127.0.0.1:0\nhttp = none\nqueues_max = 10\n' "$T/d" >"$T/good.conf"

@@ -149,6 +149,16 @@ TEST(config, what_is_wrong_is_named_with_its_limits)
     assert_int_equal(READ(), CONFIG_BAD_VALUE);
     assert_string_equal(error, "environment variable LEAT_WINDOW: \"65\" is out of bounds: the limits are 8 and 64");
     unsetenv("LEAT_WINDOW");
+    assert_int_equal(READ("--data", ""), CONFIG_BAD_USAGE);
+    assert_string_equal(error, "option --data: the value is empty: DIR is needed");
+    assert_int_equal(READ("--block-max", "200001", "--body-max", "4K"), CONFIG_BAD_USAGE);
+    assert_string_equal(error,
+                        "option --block-max: 200001 bytes is not a multiple of 4K: the nearest are 192K and 196K");
+    setenv("LEAT_SEGMENT_SIZE", "16778240", 1);
+    assert_int_equal(READ(), CONFIG_BAD_VALUE);
+    assert_string_equal(error, "environment variable LEAT_SEGMENT_SIZE: 16385K is not a multiple of 4K: the nearest "
+                               "are 16M and 16388K");
+    unsetenv("LEAT_SEGMENT_SIZE");
 }
 
 TEST(config, a_bad_file_is_named_with_its_line)
@@ -161,6 +171,7 @@ TEST(config, a_bad_file_is_named_with_its_line)
         {"[limits]\nwindow = 8\n", "section [limits]: there are no sections"},
         {"what is this\n", "line 1: a line is `option = value`"},
         {"config = other\n", "line 1: unknown option config"},
+        {"listen = 127.0.0.1:x\n", "line 1: listen: \"127.0.0.1:x\" is not of the form HOST:PORT"},
         {"queues_max = 1\nqueues_max = x\nwindow = 1\n", "line 2: queues_max: \"x\" is not a whole number"},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -199,10 +210,6 @@ TEST(config, options_that_do_not_fit_each_other_are_refused)
         {{"--block-max", "1M"},
          "block_max is 1M, but at least 1156K is needed: body_max 1M and 132K for attributes and for acknowledgements; "
          "raise block_max, or lower body_max"},
-        {{"--block-max", "200001", "--body-max", "4K"},
-         "block_max is 200001 bytes, but it must be a multiple of 4K: the nearest are 192K and 196K"},
-        {{"--segment-size", "16778240"},
-         "segment_size is 16385K, but it must be a multiple of 4K: the nearest are 16M and 16388K"},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         assert_int_equal(read_words(cases[i].words), CONFIG_BAD_VALUE);
@@ -219,11 +226,13 @@ TEST(config, what_was_given_is_told_from_what_holds_by_itself)
 {
     assert_int_equal(READ("--disk-max", "0"), CONFIG_READ);
     assert_true(config_given(&config, "disk_max"));
+    assert_true(config_by_flag(&config, "disk_max"));
     assert_false(config_given(&config, "segment_size"));
     setenv("LEAT_SEGMENT_SIZE", "64M", 1);
     assert_int_equal(READ(), CONFIG_READ);
     unsetenv("LEAT_SEGMENT_SIZE");
     assert_true(config_given(&config, "segment_size"));
+    assert_false(config_by_flag(&config, "segment_size"));
     assert_false(config_given(&config, "disk_max"));
     const char *path = file_with("segment_size = 64M\n");
     assert_int_equal(READ("--config", path), CONFIG_READ);
@@ -241,19 +250,22 @@ TEST(config, only_loopback_is_listened_on_and_none_is_off)
     for (unsigned i = 0; i < 6; i++)
         assert_int_equal(READ("--listen", good[i], "--http", good[i]), CONFIG_READ);
     for (unsigned i = 0; i < 6; i++) {
-        assert_int_equal(READ("--listen", bad[i]), CONFIG_BAD_VALUE);
+        assert_int_equal(READ("--listen", bad[i]), CONFIG_BAD_USAGE);
         assert_non_null(strstr(error, "not a loopback address"));
-        assert_int_equal(READ("--http", bad[i]), CONFIG_BAD_VALUE);
-        assert_non_null(strstr(error, "http "));
+        assert_int_equal(READ("--http", bad[i]), CONFIG_BAD_USAGE);
+        assert_non_null(strstr(error, "option --http: "));
     }
     static const char *const forms[] = {
         "nonsense", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:0x5", "[::1", "[::1]", "::1]:5", ":1", ""};
     for (unsigned i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-        assert_int_equal(READ("--http", forms[i]), CONFIG_BAD_VALUE);
-        assert_non_null(strstr(error, "http \""));
+        assert_int_equal(READ("--http", forms[i]), CONFIG_BAD_USAGE);
+        assert_non_null(strstr(error, "option --http: \""));
         assert_non_null(strstr(error, "is not of the form HOST:PORT"));
+        setenv("LEAT_HTTP", forms[i], 1);
+        assert_int_equal(READ(), CONFIG_BAD_VALUE);
+        assert_non_null(strstr(error, "environment variable LEAT_HTTP: \""));
+        unsetenv("LEAT_HTTP");
     }
-    assert_int_equal(READ("--data", ""), CONFIG_BAD_VALUE);
     assert_true(config_is_off("none"));
     assert_false(config_is_off("127.0.0.1:1"));
 }
