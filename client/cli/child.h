@@ -19,9 +19,10 @@ struct child {
     size_t size, written;
 };
 
-/* child_start: runs argv[0], found on the PATH, with the environment `env`; `bytes` stay until child_wait() is done. */
 /* child_exists: there is such a program, by its path or along PATH. */
 bool child_exists(const char *command);
+/* child_start: runs argv[0], found on the PATH, with the environment `env`; `bytes` stay until child_wait() is done. -1
+ * also when there is a child but its exec failed: an exit code, whatever it is, comes from the command itself. */
 int child_start(struct child *c, char *const argv[], char *const env[], const char *bytes, size_t size);
 
 /* child_wait: writes input and waits for at most `timeout_ns`. True when the command has ended, with the exit code in

@@ -213,8 +213,8 @@ static void run_messages(struct job *j, size_t count)
     for (size_t i = 0; i < count; i++)
         j->receipts[i] = j->messages[i].receipt;
     int code = run_command(j, count);
-    if (code < 0 || code == 127) { /* it will fail for every message */
-        fprintf(stderr, "leat: %s: %s\n", w->a->rest[0], code < 0 ? strerror(errno) : "command not found");
+    if (code < 0) { /* it will fail for every message; an exit code, 127 too, is the command's word on this one */
+        fprintf(stderr, "leat: %s: %s\n", w->a->rest[0], strerror(errno));
         fail(w, EXIT_USAGE);
     }
     settle(j, count, code == 0);

@@ -221,6 +221,16 @@ is "SIGPIPE and SIGXFSZ are not among it" [ $((0x$(cat out) & (1 << 12 | 1 << 24
 is "a command that is none" bash -c 'leat put jobs x >out; leat work jobs --nack-delay 0s -- ./nothing 2>err; [ $? -eq 64 ]'
 is "names it" err "./nothing"
 is "its message is back" until_true ready jobs 1
+printf '#!/nowhere/interpreter\n' >broken && chmod +x broken
+is "a command that cannot be executed" run 64 leat work jobs --nack-delay 0s -- ./broken
+is "says why" err "leat: ./broken: No such file or directory"
+is "the message is back again" until_true ready jobs 1
+leat queue create codes --max-attempts 2 --dead-letter failed
+printf 'one\ntwo\n' | leat put codes --lines
+is "exit code 127 is a failure like any other" run 0 leat work codes --drain --nack-delay 0s -- sh -c 'exit 127'
+is "says nothing" [ ! -s err ]
+is "each message had its attempts" [ "$(field codes nacks) $(leat take failed -n 9 --raw --ack | sort | tr '\n' ' ')" = "4 one two " ]
+leat queue drop codes
 is "work nowhere" run 1 leat work nowhere -- cat
 rm -f pipe
 mkfifo pipe
