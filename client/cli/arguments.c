@@ -38,11 +38,10 @@ static bool set(struct arguments *a, unsigned i, const char *value, char *why)
                                          [CLASS] = "memory or disk"};
     uint64_t *number = &a->number[i];
     bool fine = true;
+    a->text[i] = value;
     switch (rows[i].kind) {
     case FLAG:
-        break;
     case TEXT:
-        a->text[i] = value;
         break;
     case COUNT:
         fine = words_count(value, number);
@@ -116,6 +115,11 @@ bool arguments_read(struct arguments *a, const char **words, int argc, char **ar
             return false;
     }
     return true;
+}
+
+const char *arguments_name(enum option_name name)
+{
+    return rows[name].name;
 }
 
 void arguments_help(FILE *out, uint32_t allowed)

@@ -19,8 +19,8 @@ enum option_name {
 struct arguments {
     uint32_t given; /* bit per option */
     uint64_t number[OPTION_COUNT];
-    const char *text[OPTION_COUNT];
-    const char **words; /* what is no option */
+    const char *text[OPTION_COUNT]; /* the value as it was typed */
+    const char **words;             /* what is no option */
     size_t words_count;
     char **rest; /* behind `--`, ended by NULL; NULL if there was none */
 };
@@ -41,6 +41,9 @@ static inline uint64_t arguments_number(const struct arguments *a, enum option_n
 {
     return arguments_given(a, name) ? a->number[name] : otherwise;
 }
+
+/* arguments_name: "lease", without the dashes. */
+const char *arguments_name(enum option_name name);
 
 /* arguments_help: a line per allowed option. */
 void arguments_help(FILE *out, uint32_t allowed);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "limits.h"
 #include "queues.h"
 #include "words.h"
 
@@ -28,24 +29,17 @@ int cmd_queue_create(const struct arguments *a)
                                    .body_max = (uint32_t)a->number[OPTION_BODY_MAX],
                                    .durability = (enum leat_durability)a->number[OPTION_CLASS],
                                    .dead_letter = a->text[OPTION_DEAD_LETTER]};
-    if (a->number[OPTION_MAX_ATTEMPTS] > UINT32_MAX || a->number[OPTION_BODY_MAX] > UINT32_MAX) {
-        leat_close(l);
-        return report_usage("--max-attempts or --body-max is too large");
-    }
     enum leat_status status = leat_queue_create(l, a->words[0], &o);
     char about[256];
     if (status == LEAT_NO_QUEUE)
         snprintf(about, sizeof about, "%.80s: there is no such queue for dead letters", o.dead_letter);
-    else if (status == LEAT_BAD_VALUE)
-        snprintf(
-            about, sizeof about,
-            "%.80s: --lease, --delay, --body-max or --max-attempts (65535) is beyond what the broker allows: see its "
-            "options lease_min, lease_max, delay_max, body_max",
-            a->words[0]);
+    else if (status == LEAT_BAD_VALUE) /* all that was given is below its limit */
+        snprintf(about, sizeof about,
+                 "%.80s: the usual lease of 30s is not within the broker's lease_min and lease_max", a->words[0]);
     else
         return end(l, status);
     leat_close(l);
-    return report_status(status, about);
+    return limits_report(a, status, about);
 }
 
 int cmd_queue_drop(const struct arguments *a)

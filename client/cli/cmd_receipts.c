@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "limits.h"
 
 enum { PATIENCE_S = 30 };
 
@@ -66,7 +67,10 @@ static int run(const struct arguments *a, receipts_call *call)
     struct leat *l = NULL;
     if (code == EXIT_DONE && outcomes && r.count)
         l = main_connect(a, PATIENCE_S * LEAT_SECOND, false, &code);
-    if (l && call(l, a, &r, outcomes) != LEAT_OK) {
+    enum leat_status status = l ? call(l, a, &r, outcomes) : LEAT_OK;
+    if (status == LEAT_BAD_VALUE) {
+        code = limits_report(a, status, leat_error(l)); /* the option's fault, not a receipt's */
+    } else if (status != LEAT_OK) {
         for (size_t i = r.count; i-- > 0;)
             if (outcomes[i].status != LEAT_OK)
                 code = report_code(outcomes[i].status);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "limits.h"
 #include "message.h"
 
 enum { PATIENCE_S = 30 };
@@ -37,7 +38,7 @@ int cmd_take(const struct arguments *a)
     enum leat_status status =
         leat_take(l, a->words[0], a->number[OPTION_WAIT], a->number[OPTION_LEASE], messages, &count);
     if (status != LEAT_OK) {
-        code = report_status(status, leat_error(l));
+        code = limits_report(a, status, leat_error(l));
     } else {
         for (size_t i = 0; i < count; i++)
             message_print(message_form(a), &messages[i], false, i == 0);

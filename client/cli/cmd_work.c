@@ -19,6 +19,7 @@
 
 #include "child.h"
 #include "commands.h"
+#include "limits.h"
 #include "report.h"
 
 extern char **environ;
@@ -248,7 +249,7 @@ static void *circle(void *arg)
         } else if (may_heal(status)) {
             troubled(j, status);
         } else {
-            fail(w, report_status(status, leat_error(j->l)));
+            fail(w, limits_report(w->a, status, leat_error(j->l)));
         }
     }
     return NULL;

@@ -12,8 +12,8 @@
 #include "commands_table.h"
 #undef COMMAND
 
-/* main_connect (main.c): a handle to the broker that the words name, or NULL with *code set and the reason told.
- * `timeout_ns`: for --timeout when it is not given. */
+/* main_connect (main.c): a handle to the broker that the words name, or NULL with *code set and the reason told: no
+ * broker, or an option beyond its limits. `timeout_ns`: for --timeout when it is not given. */
 struct leat *main_connect(const struct arguments *a, uint64_t timeout_ns, bool retry_refused, int *code);
 
 #endif

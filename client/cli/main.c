@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "limits.h"
 #include "standard.h"
 
 #define O(NAME) (1u << OPTION_##NAME)
@@ -101,6 +102,10 @@ struct leat *main_connect(const struct arguments *a, uint64_t timeout_ns, bool r
     struct leat *l = leat_open(a->text[OPTION_SERVER], &options, why);
     if (!l)
         *code = report_status(leat_open_status(), why);
+    else if ((*code = limits_check(l, a)) != EXIT_DONE) {
+        leat_close(l);
+        l = NULL;
+    }
     return l;
 }
 

@@ -112,8 +112,22 @@ is "drop nothing" run 1 leat queue drop full
 is "says what" err "leat: no_queue: full: no such queue"
 is "dead letters need a queue" run 1 leat queue create orphan --dead-letter nowhere
 is "which is named" err "leat: no_queue: nowhere: "
-is "values have bounds" run 64 leat queue create orphan --lease 13h
-is "whose names are told" err "lease_max"
+refused() { # OPTION VALUE SENTENCE COMMAND...
+    is "$1 $2 has bounds" run 64 leat "${@:4}" "$1" "$2"
+    is "which are told" grep -qxF -- "leat: usage: $1 $2: $3" err
+}
+below="shorter than the broker's limit lease_min" lease="a lease takes time: from the broker's lease_min to its lease_max, 12h00m"
+refused --lease 13h "the broker's limit lease_max is 12h00m" queue create orphan
+refused --lease 0s "$lease" queue create orphan
+refused --lease 1us "$below" queue create orphan
+refused --delay 31d "the broker's limit delay_max is 30d00h" queue create orphan
+refused --body-max 2m "the broker's limit body_max is 1048576" queue create orphan
+refused --max-attempts 65536 "at most 65535" queue create orphan
+is "nothing was made" run 1 leat queue stat orphan
+refused --delay 31d "the broker's limit delay_max is 30d00h" put mail x
+refused --delay 31d "the broker's limit delay_max is 30d00h" put mail --lines
+refused --wait 2h "the broker's limit wait_max is 1h00m" take mail
+refused --lease 0 "$lease" take mail
 
 # --- put, take, ack, nack, extend, peek ---
 is "put" run 0 leat put mail hello
@@ -137,6 +151,12 @@ is "take and ack" run 0 leat take mail --ack
 is "take of nothing" run 1 leat take mail
 is "says empty" err "leat: empty: mail: no message is ready"
 is "extend" run 0 leat extend mail "$first" --lease 1m
+refused --lease 0s "$lease" extend mail "$first"
+refused --lease 1us "$below" extend mail "$first"
+refused --delay 31d "the broker's limit delay_max is 30d00h" nack mail "$first"
+leat put mail short >out
+refused --lease 1us "$below" take mail
+is "it was not leased" run 0 leat take mail --ack
 is "ack" run 0 leat ack mail "$first"
 is "peek at nothing" run 1 leat peek mail
 is "ack twice" run 1 leat ack mail "$first"
@@ -225,6 +245,8 @@ printf '#!/nowhere/interpreter\n' >broken && chmod +x broken
 is "a command that cannot be executed" run 64 leat work jobs --nack-delay 0s -- ./broken
 is "says why" err "leat: ./broken: No such file or directory"
 is "the message is back again" until_true ready jobs 1
+is "a delay of the broker's limit is the most" run 64 leat work jobs --nack-delay 31d -- cat
+is "for work, too" err "leat: usage: --nack-delay 31d: the broker's limit delay_max is 30d00h"
 leat queue create codes --max-attempts 2 --dead-letter failed
 printf 'one\ntwo\n' | leat put codes --lines
 is "exit code 127 is a failure like any other" run 0 leat work codes --drain --nack-delay 0s -- sh -c 'exit 127'
