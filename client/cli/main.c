@@ -124,6 +124,8 @@ static int run(const struct command *c, struct arguments *a)
     if (a->words_count < c->min || a->words_count > c->max)
         return report_usage("leat %s %s: %s words (leat %s --help)", c->name, c->arguments,
                             a->words_count < c->min ? "too few" : "too many", c->name);
+    if (arguments_given(a, OPTION_RAW) && arguments_given(a, OPTION_JSON))
+        return report_usage("--raw and --json: one form or the other");
     return c->run(a);
 }
 

@@ -157,6 +157,9 @@ refused --delay 31d "the broker's limit delay_max is 30d00h" nack mail "$first"
 leat put mail short >out
 refused --lease 1us "$below" take mail
 is "it was not leased" run 0 leat take mail --ack
+is "two forms at a time" run 64 leat take mail --raw --json
+is "are one too many" err "leat: usage: --raw and --json: one form or the other"
+is "of peek, too" run 64 leat peek mail --json --raw
 is "ack" run 0 leat ack mail "$first"
 is "peek at nothing" run 1 leat peek mail
 is "ack twice" run 1 leat ack mail "$first"
