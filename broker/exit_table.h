@@ -3,7 +3,7 @@
  * the enum and --help. No include guard: expanded many times. */
 EXIT(OK, 0, "stopped by SIGTERM or SIGINT: everything is on disk")
 EXIT(USAGE, 64, "the command line is wrong")
-EXIT(CORRUPT, 65, "stored data is corrupt: nothing was changed")
+EXIT(CORRUPT, 65, "stored data is corrupt: nothing was changed, but by a salvage that the disk has spoiled")
 EXIT(BUG, 70, "a bug in leatd; SIGABRT instead where core dumps are enabled")
 EXIT(SYSTEM, 71, "the system gave no memory or no descriptors")
 EXIT(BUSY, 73, "the data directory is in use by another broker")
