@@ -365,7 +365,7 @@ def results(rows, notes, a):
     """perf/RESULTS.md: the table for people."""
     with open("perf/RESULTS.md", "w") as f:
         f.write("# Results\n\nWritten by `make bench RESULTS=1`; what each number means: BENCHMARKS.md. Change nothing here by hand.\n\n"
-                f"{machine()}. {a.rounds} rounds of {a.seconds:g} s, A-B-B-A; medians, and the median of the rounds' ratios.\n\n"
+                f"{a.machine}. {a.rounds} rounds of {a.seconds:g} s, A-B-B-A; medians, and the median of the rounds' ratios.\n\n"
                 "| goal | what / beside what | ours | limit | ratio | floor / target / stretch | reached |\n"
                 "|---|---|---|---|---|---|---|\n")
         for row in rows:
@@ -402,7 +402,8 @@ def main():
         p.error("two cores are needed: one for the broker, one for the client")
     os.makedirs(ROOM, exist_ok=True)
     rows, notes, trouble = [], {}, 0
-    print(machine(), f"\n{a.rounds} rounds of {a.seconds:g} s\n")
+    a.machine = machine()  # before the results make the tree look changed
+    print(a.machine, f"\n{a.rounds} rounds of {a.seconds:g} s\n")
     print(f"{'goal':10} {'ours':>9} {'limit':>9} {'ratio':>8}  {'floor/target/str.':18} {'reached':12} what / beside what")
     for goal in a.goals or GOALS:
         try:
