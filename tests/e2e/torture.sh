@@ -42,6 +42,9 @@ run job 1200 bash tests/e2e/test_job.sh --full
 run backlog 3600 bash tests/e2e/test_backlog.sh --full
 run lives 1200 bash tests/e2e/test_lives.sh --full
 run clients 3600 bash tests/e2e/test_clients.sh --kills 2000
+run clean 7200 bash tests/e2e/test_clean.sh --full
+run enospc 600 bash tests/e2e/test_enospc.sh
+run seeds 7200 make --no-print-directory sim SEEDS=1..100000
 run soak 4200 bash tests/e2e/test_soak.sh --seconds 3600
 run fuzz 7200 make --no-print-directory fuzz SECONDS=300
 echo "$passed passed, $failed failed"
