@@ -23,41 +23,18 @@
 
 /* -- a manifest made anew -- */
 
-/* One page of a keep segment's directory and the facts that it lists. Those are read over the page, so it is copied. */
-static bool base_keep_page(struct source *source, struct keep_page *p)
-{
-    uint8_t page[DISK_BLOCK];
-    uint64_t available, offset = (uint64_t)p->number * DISK_BLOCK;
-    if (offset + DISK_BLOCK > source->size)
-        return false;
-    memcpy(page, source_at(source, offset, DISK_BLOCK, &available), sizeof page);
-    bool whole = keep_open(p, page);
-    for (uint32_t i = 0; i < p->entries && whole; i++) {
-        struct keep_entry e = keep_get(page, i);
-        uint64_t from = 8ull * e.offset8, size = 8ull * e.size8, into = from % DISK_BLOCK;
-        whole = size >= FACT_HEADER && size <= RECORD_MAX && from <= source->size && size <= source->size - from;
-        const uint8_t *bytes = whole ? source_at(source, from - into, into + size, &available) : NULL;
-        struct fact f;
-        whole =
-            whole && available >= into + size && fact_decode(&f, bytes + into, (uint32_t)size, e.lsn, true) == LEAT_OK;
-    }
-    return whole;
-}
-
 /* Its directory is written first: one that was given up lists survivors that have not come. */
-static bool base_keep_whole(struct source *source, const struct keep_page *first)
+static bool base_keep_whole(struct source *source, const struct salvage_found *f)
 {
-    bool whole = true;
-    for (uint32_t i = 0; i < first->pages && whole; i++) {
-        struct keep_page p = {.cluster = first->cluster,
-                              .first = first->first,
-                              .last = first->last,
-                              .incarnation = first->incarnation,
-                              .number = i,
-                              .pages = first->pages};
-        whole = base_keep_page(source, &p);
-    }
-    return whole;
+    char why[SOURCE_ERROR];
+    struct scan_segment keep = {.number = f->segment.file,
+                                .incarnation = f->segment.incarnation,
+                                .listed_first = f->segment.first,
+                                .keep = true};
+    struct scan alone = {.source = source, .segments = &keep, .segments_count = 1};
+    bool read = scan_keep(&alone, 0, NULL, NULL, why) == LEAT_OK;
+    free(alone.kept);
+    return read && keep.kept > 0 && keep.kept_bad == 0 && !keep.kept_broken;
 }
 
 /* What the first page of a segment says, if it is the head of a block or of a keep segment's directory. */
@@ -77,7 +54,6 @@ static bool base_head(struct source *source, const char *name, struct salvage_fo
     if (keep_open(&keep, p)) {
         f->segment.keep = true;
         f->last = keep.last;
-        f->whole = base_keep_whole(source, &keep);
         return f->segment.first > 0;
     }
     if (memcmp(p, "leat blk", 8) != 0 || le32_get(p + 76) != crc32c(0, p, 76) || le32_get(p + 8) != RECORD_FORMAT)
@@ -135,6 +111,8 @@ static void base_segments(struct salvage *s, char error[SOURCE_ERROR])
         s->found[s->found_count++] = f;
     }
     source_leave(&s->source);
+    for (uint32_t i = 0; i < s->found_count; i++)
+        s->found[i].whole = s->found[i].segment.keep && base_keep_whole(&s->source, &s->found[i]);
     m->tail_hash = hash_bytes(&m->cluster, sizeof m->cluster) | 1;
     base_take_later(s, 0);
 }
