@@ -121,16 +121,16 @@ static void record_add(struct disk *d, const struct write *w)
 static void op_write(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
 {
     uint32_t size = o->result > 0 && (uint32_t)o->result < op->size ? (uint32_t)o->result : op->size;
-    uint64_t offset = fake_lie_write(d, f, op, size == op->size);
+    struct fake_place to = fake_lie_write(d, f, op, size == op->size);
     for (uint32_t at = 0; at < size; at += DISK_BLOCK) {
         uint32_t n = size - at < DISK_BLOCK ? size - at : DISK_BLOCK;
-        memcpy(fake_disk_page(f, offset + at)->seen, (const uint8_t *)op->data + at, n);
-        f->spoiled[(offset + at) / DISK_BLOCK] = false;
+        memcpy(fake_disk_page(to.file, to.offset + at)->seen, (const uint8_t *)op->data + at, n);
+        to.file->spoiled[(to.offset + at) / DISK_BLOCK] = false;
     }
     o->write = ++d->next_id;
-    record_add(
-        d, &(struct write){
-               .file = (uint32_t)(f - d->files), .offset = offset, .size = size, .state = UNDER_WAY, .id = o->write});
+    struct write w = {.offset = to.offset, .size = size, .state = UNDER_WAY, .id = o->write};
+    w.file = (uint32_t)(to.file - d->files);
+    record_add(d, &w);
 }
 
 static void op_read(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)

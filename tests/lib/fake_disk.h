@@ -55,7 +55,8 @@ void fake_disk_fail(struct disk *d, enum disk_kind kind, uint32_t countdown, int
 /* fake_disk_create_fail: the next so many creations end with -ENOSPC. */
 void fake_disk_create_fail(struct disk *d, uint32_t times);
 
-/* Lies. fake_disk_misdirect: the `countdown`-th write from now on lands elsewhere in its file; 0 takes it back.
+/* Lies. fake_disk_misdirect: the `countdown`-th write from now on lands elsewhere, in its file or another; 0 takes it
+ * back.
  * fake_disk_lie_reads: so many of a thousand reads bring the bytes of another place, or of an older time.
  * fake_disk_damage: what is there now is right, and is changed to `bytes`.
  * fake_disk_lies: how many pages are wrong and were not written since; fake_disk_lie: where one is. fake_disk_show:

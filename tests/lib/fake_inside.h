@@ -93,9 +93,14 @@ void fake_disk_sweep(struct disk *d);
 struct page *fake_disk_new_page(void);
 void fake_disk_free_page(struct page *p);
 
+struct fake_place {
+    struct file *file;
+    uint64_t offset;
+};
+
 /* fake_lie.c. fake_lie_write: where this whole write lands. fake_lie_read: what becomes of a read's bytes.
  * fake_lie_crashed: after a crash, which lies are left. fake_lie_forget: the file is gone. */
-uint64_t fake_lie_write(struct disk *d, struct file *f, const struct disk_op *op, bool whole);
+struct fake_place fake_lie_write(struct disk *d, struct file *f, const struct disk_op *op, bool whole);
 void fake_lie_read(struct disk *d, struct file *f, uint64_t offset, uint8_t *data, uint32_t size);
 void fake_lie_crashed(struct disk *d);
 void fake_lie_forget(struct disk *d, uint32_t file);

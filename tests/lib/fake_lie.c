@@ -36,29 +36,52 @@ void fake_lie_forget(struct disk *d, uint32_t file)
     written_over(d, file, 0, UINT64_MAX);
 }
 
-uint64_t fake_lie_write(struct disk *d, struct file *f, const struct disk_op *op, bool whole)
+/* The file that a write of this size lands in: half of the time its own, else any that is large enough. */
+static struct file *elsewhere(struct disk *d, struct file *own, uint32_t size)
 {
+    struct file *chosen = own;
+    uint32_t seen = 0;
+    if (prng_chance(&d->fate, 50))
+        return own;
+    for (struct file *f = d->files; f < d->files + FILES; f++)
+        if (f->name[0] && f->there && f->size >= 3ull * size && prng_below(&d->fate, ++seen) == 0)
+            chosen = f;
+    return chosen;
+}
+
+static bool lied_about(const struct disk *d, uint32_t file, uint64_t from, uint64_t end)
+{
+    for (uint32_t i = 0; i < d->lie_count; i++)
+        if (d->lies[i].file == file && d->lies[i].page >= from / DISK_BLOCK && d->lies[i].page < end / DISK_BLOCK)
+            return true;
+    return false;
+}
+
+struct fake_place fake_lie_write(struct disk *d, struct file *f, const struct disk_op *op, bool whole)
+{
+    struct fake_place right = {f, op->offset};
     uint32_t file = (uint32_t)(f - d->files), pages = op->size / DISK_BLOCK;
     written_over(d, file, op->offset, op->size);
     if (d->misdirect == 0 || --d->misdirect > 0)
-        return op->offset;
-    if (!whole || d->lie_count + 2 * pages > LIES || f->size < 3ull * op->size)
-        return op->offset;
-    uint64_t to = prng_below(&d->fate, f->size / DISK_BLOCK - pages + 1) * DISK_BLOCK;
-    if (to < op->offset + op->size && op->offset < to + op->size)
-        return op->offset;
-    for (uint32_t i = 0; i < d->lie_count; i++) /* what is wrong there already is nobody's victim twice */
-        if (d->lies[i].file == file && d->lies[i].page >= to / DISK_BLOCK && d->lies[i].page < to / DISK_BLOCK + pages)
-            return op->offset;
+        return right;
+    struct file *victim = elsewhere(d, f, op->size);
+    if (!whole || d->lie_count + 2 * pages > LIES || victim->size < 3ull * op->size)
+        return right;
+    uint32_t victim_file = (uint32_t)(victim - d->files);
+    uint64_t to = prng_below(&d->fate, victim->size / DISK_BLOCK - pages + 1) * DISK_BLOCK;
+    if (victim == f && to < op->offset + op->size && op->offset < to + op->size)
+        return right;
+    if (lied_about(d, victim_file, to, to + op->size)) /* what is wrong there already is nobody's victim twice */
+        return right;
     for (uint32_t at = 0; at < op->size; at += DISK_BLOCK) {
         const uint8_t *bytes = (const uint8_t *)op->data + at;
-        struct lie *missing = lie_add(d, file, op->offset + at), *victim = lie_add(d, file, to + at);
+        struct lie *missing = lie_add(d, file, op->offset + at), *spoilt = lie_add(d, victim_file, to + at);
         memcpy(missing->right, bytes, DISK_BLOCK);
         memcpy(missing->wrong, fake_disk_page(f, op->offset + at)->seen, DISK_BLOCK);
-        memcpy(victim->right, fake_disk_page(f, to + at)->seen, DISK_BLOCK);
-        memcpy(victim->wrong, bytes, DISK_BLOCK);
+        memcpy(spoilt->right, fake_disk_page(victim, to + at)->seen, DISK_BLOCK);
+        memcpy(spoilt->wrong, bytes, DISK_BLOCK);
     }
-    return to;
+    return (struct fake_place){victim, to};
 }
 
 /* A page that came out right is no lie any more; of a torn one, what is there now is wrong. */

@@ -43,6 +43,18 @@ static void draw_broker(struct draw *d, struct prng *p)
     d->step_ns = (uint32_t)PICK(p, 500, 2000, 20000);
 }
 
+/* Long logs: segments as large as a broker's own, and dead ones that stay for those who read the log. */
+static void draw_log(struct draw *d, struct prng *p)
+{
+    struct journal_config *c = &d->broker.journal;
+    if (prng_chance(p, 5)) {
+        c->segment_bytes = PICK(p, 4u << 20, 16u << 20, 64u << 20);
+        c->disk_max = 32 * c->segment_bytes;
+    }
+    if (prng_chance(p, 20))
+        c->history_bytes = c->segment_bytes * PICK(p, 1, 3, 10);
+}
+
 static void draw_net(struct draw *d, struct prng *p)
 {
     d->net_us = (uint32_t)PICK(p, 1, 20, 200, 2000);
@@ -170,6 +182,8 @@ void draw_seed(struct draw *d, uint64_t seed, uint32_t operations, uint32_t allo
     d->seed = seed;
     struct prng p = prng_seed(seed, STREAM_DRAW_BROKER);
     draw_broker(d, &p);
+    p = prng_seed(seed, STREAM_DRAW_LOG);
+    draw_log(d, &p);
     p = prng_seed(seed, STREAM_DRAW_NET);
     draw_net(d, &p);
     p = prng_seed(seed, STREAM_DRAW_DISK);

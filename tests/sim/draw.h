@@ -31,6 +31,7 @@ enum stream {
     STREAM_STARTS,
     STREAM_ACTOR, /* + its number */
     STREAM_DRAW_COPYIST = 100,
+    STREAM_DRAW_LOG,
     STREAM_STRIKE = 1000, /* + its number */
 };
 

@@ -240,6 +240,29 @@ TEST(fake_disk, a_misdirected_write_is_called_a_success_and_can_be_mended)
     assert_true(moved > 20);
 }
 
+TEST(fake_disk, a_misdirected_write_may_land_in_another_file)
+{
+    unsigned own = 0, other = 0;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct disk *d = disk(seed, false);
+        uint32_t a = make(d, "a", 65536);
+        make(d, "b", 65536);
+        make(d, "small", 8192);
+        fake_disk_misdirect(d, 1);
+        assert_int_equal(run(d, write_op(a, 8192, 4096, true)), 4096);
+        own += fake_disk_lies(d) > 0 && sectors(d, "a", 65536) == 8;
+        other += sectors(d, "b", 65536) == 8;
+        assert_int_equal(sectors(d, "small", 8192), 0);
+        assert_int_equal(sectors(d, "a", 65536) + sectors(d, "b", 65536), 8);
+        fake_disk_show(d, true);
+        assert_true(fake_disk_peek(d, "a", 8192, back, 4096));
+        assert_memory_equal(back, ones, 4096);
+        assert_int_equal(sectors(d, "b", 65536), 0);
+        fake_disk_close(d);
+    }
+    assert_true(own > 10 && other > 10);
+}
+
 TEST(fake_disk, who_writes_to_a_wrong_place_makes_it_right)
 {
     struct disk *d = disk(3, false);
