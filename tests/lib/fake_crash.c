@@ -133,10 +133,12 @@ bool fake_disk_poke(struct disk *d, const char *name, uint64_t offset, const voi
     struct file *f = fake_disk_find(d, name);
     if (!f || offset + size > f->size)
         return false;
-    for (uint64_t at = 0; at < size; at++) {
+    for (uint64_t at = 0, n; at < size; at += n) {
         struct page *p = fake_disk_page(f, offset + at);
         uint64_t in = (offset + at) % DISK_BLOCK;
-        p->durable[in] = p->seen[in] = ((const uint8_t *)bytes)[at];
+        n = DISK_BLOCK - in < size - at ? DISK_BLOCK - in : size - at;
+        memcpy(p->durable + in, (const uint8_t *)bytes + at, n);
+        memcpy(p->seen + in, (const uint8_t *)bytes + at, n);
     }
     return true;
 }

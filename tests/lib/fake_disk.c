@@ -133,24 +133,32 @@ static void op_write(struct disk *d, struct file *f, const struct disk_op *op, s
     record_add(d, &w);
 }
 
+static void fill(struct file *f, uint64_t offset, uint8_t *data, uint32_t size)
+{
+    for (uint32_t at = 0; at < size; at += DISK_BLOCK) {
+        const struct page *p = page_at(f, offset + at);
+        if (p)
+            memcpy(data + at, p->seen, DISK_BLOCK);
+        else
+            memset(data + at, 0, DISK_BLOCK);
+    }
+}
+
 static void op_read(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
 {
     if (o->result < 0)
         return;
     for (uint32_t at = 0; at < op->size; at += DISK_BLOCK) {
-        const struct page *p = page_at(f, op->offset + at);
         if (f->spoiled[(op->offset + at) / DISK_BLOCK]) {
             o->result = -EIO;
             return;
         }
-        if (p)
-            memcpy((uint8_t *)op->data + at, p->seen, DISK_BLOCK);
-        else
-            memset((uint8_t *)op->data + at, 0, DISK_BLOCK);
     }
     if (o->result == (int32_t)op->size) {
         o->data = op->data;
         o->offset = op->offset;
+    } else {
+        fill(f, op->offset, op->data, op->size);
     }
     d->bytes_read += op->size;
 }
@@ -291,13 +299,9 @@ static void write_done(struct disk *d, const struct op *o)
 /* What was written while the read was under way may be what it gives. */
 static void read_done(struct disk *d, const struct op *o)
 {
-    for (uint32_t at = 0; o->data && o->result > 0 && at < (uint32_t)o->result; at += DISK_BLOCK) {
-        const struct page *p = page_at(&d->files[o->file], o->offset + at);
-        if (p)
-            memcpy(o->data + at, p->seen, DISK_BLOCK);
-    }
-    if (o->result > 0 && o->data)
-        fake_lie_read(d, &d->files[o->file], o->offset, o->data, (uint32_t)o->result);
+    struct file *f = &d->files[o->file];
+    fill(f, o->offset, o->data, (uint32_t)o->result);
+    fake_lie_read(d, f, o->offset, o->data, (uint32_t)o->result);
 }
 
 static void complete(struct disk *d, struct op *o)

@@ -49,7 +49,7 @@ struct op {
     uint32_t file;
     uint8_t kind;
     bool durable, create, used;
-    uint8_t *data; /* read: whole ones are filled in again at their end ... */
+    uint8_t *data; /* read: a whole one is filled in at its end */
     uint64_t offset;
     uint64_t horizon; /* flush: covers records with at most this id that are complete */
 };

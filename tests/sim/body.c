@@ -16,23 +16,24 @@ static uint64_t word(struct prng *p, uint32_t at, uint32_t token, unsigned part)
 void body_fill(uint8_t *out, uint32_t size, uint32_t token, unsigned part)
 {
     struct prng p = prng_seed(token, part);
-    uint8_t bytes[8];
-    for (uint32_t at = 0; at < size; at += 8) {
-        le64_put(bytes, word(&p, at, token, part));
-        memcpy(out + at, bytes, size - at < 8 ? size - at : 8);
-    }
+    uint8_t last[8];
+    uint32_t at = 0;
+    for (; at + 8 <= size; at += 8)
+        le64_put(out + at, word(&p, at, token, part));
+    le64_put(last, word(&p, at, token, part));
+    memcpy(out + at, last, size - at);
 }
 
 bool body_is(const uint8_t *bytes, uint32_t size, uint32_t token, unsigned part)
 {
     struct prng p = prng_seed(token, part);
-    uint8_t expected[8];
-    for (uint32_t at = 0; at < size; at += 8) {
-        le64_put(expected, word(&p, at, token, part));
-        if (memcmp(bytes + at, expected, size - at < 8 ? size - at : 8) != 0)
+    uint8_t last[8];
+    uint32_t at = 0;
+    for (; at + 8 <= size; at += 8)
+        if (le64_get(bytes + at) != word(&p, at, token, part))
             return false;
-    }
-    return true;
+    le64_put(last, word(&p, at, token, part));
+    return memcmp(bytes + at, last, size - at) == 0;
 }
 
 bool body_token(const uint8_t *bytes, uint32_t size, uint32_t *token)

@@ -376,13 +376,15 @@ static void sleep(struct broker *b)
 static void check_bodies(struct broker *b)
 {
     struct shard_counters c;
+    if (b->w->rotten)
+        return;
     shard_count(b->shard, &c);
-    if (!b->w->rotten && c.corrupt_bodies + c.journal.cleanings_given_up > 0)
+    if (c.corrupt_bodies + c.journal.cleanings_given_up > 0)
         history_fail(&b->w->history, "P2: %llu bodies of live messages and %llu runs of the cleaner were wrong",
                      (unsigned long long)c.corrupt_bodies, (unsigned long long)c.journal.cleanings_given_up);
     /* A cleaner that reads lies gives up, segments left early are not full, and one without a spare must wait. */
     static const enum fault excuses[] = {FAULT_BUGGIFY, FAULT_FULL, FAULT_NO_SPACE, FAULT_TIGHT};
-    bool excused = b->w->rotten;
+    bool excused = false;
     for (unsigned i = 0; i < sizeof excuses / sizeof excuses[0]; i++)
         excused |= draw_has(&b->w->draw, excuses[i]);
     if (c.journal.clean_looks == b->looks || excused)
