@@ -13,6 +13,10 @@ held() {
 }
 coarse() { sed -E 's/^([^\t]*)\t(leased|delayed)\t/\1\tready\t/' | sort; }
 
+# What fsck says of those that are there for a reason that it can see.
+declare -A says=([torn]="the tail is torn" [keep]="^log-[0-9]+: [0-9]+ kept messages of blocks "
+    [salvage]="put aside by leatd --salvage" [index]="^log-00000002: blocks 257\.\.512, 1024 KiB")
+
 made=0
 for archive in tests/golden/*/*.tar.gz; do
     name=$(basename "$archive" .tar.gz)
@@ -22,7 +26,7 @@ for archive in tests/golden/*/*.tar.gz; do
     tar -C "$T" -xzf "$archive"
     leat fsck "$T/$name" >"$T/fsck"
     is "$what is sound" [ $? = 0 ] || cat "$T/fsck"
-    [ "$name" != torn ] || is "$what says so" grep -q "the tail is torn" "$T/fsck"
+    [ -z "${says[$name]}" ] || is "$what is what it is called" grep -qE "${says[$name]}" "$T/fsck"
     leat dump "$T/$name" --bodies | normal >"$T/dump"
     is "$what has every fact" diff -q "$T/dump" "$expected.dump"
     is "$what opens" broker --data "$T/$name" --http none --local none --segment-size 1M --block-max 256K --body-max 16K \
@@ -35,5 +39,5 @@ for archive in tests/golden/*/*.tar.gz; do
     is "$what ends" [ "$code" = 0 ]
     is "$what is sound again" leat fsck "$T/$name" >"$T/fsck"
 done
-is "there are some" [ $made -ge 4 ]
+is "there are some" [ $made -ge 8 ]
 finish
