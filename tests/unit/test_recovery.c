@@ -356,6 +356,27 @@ TEST(recovery, a_restart_reads_the_checkpoint_and_the_tail_and_not_the_rest)
     log_rig_free(r);
 }
 
+/* Two bytes for each block: 33000 are more than a chunk, and too many for a golden directory. */
+TEST(recovery, an_index_of_several_chunks_finds_every_body)
+{
+    struct fake_disk_config disk = {.seed = 14, .durable_writes = true};
+    struct journal_config config = log_rig_config();
+    config.segment_bytes = 4 << 20;
+    config.disk_max = 1ull << 30;
+    struct log_rig *r = log_rig_make(&disk, &config);
+    assert_int_equal(log_rig_open(r), LEAT_OK);
+    while (journal_appended(r->journal) < 33000) {
+        assert_true(log_rig_append(r, JOURNAL_PUT, true, true));
+        assert_true(log_rig_settle(r));
+    }
+    assert_true(log_rig_checkpoint(r));
+    assert_int_equal(r->journal->checkpoint.count, 3); /* one of the image, two of the index */
+    log_rig_end(r, true);
+    damage_opens_with(r, r->appended);
+    assert_true(log_rig_check_bodies(r));
+    log_rig_free(r);
+}
+
 /* Segments before the checkpoint, with living bodies, so that they stay. */
 static struct log_rig *sealed(uint64_t seed, uint64_t entropy)
 {
