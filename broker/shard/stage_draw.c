@@ -141,23 +141,17 @@ uint32_t stage_draw_hot(struct shard *s, const struct draw_message *messages, un
     return size;
 }
 
-/* One message from the bytes of its fact. */
-static uint32_t stage_draw_message(const struct shard *s, uint8_t *out, const struct draw_message *m,
-                                   const struct fact *f)
+/* What is known of a message without its bytes: what a receipt names and, of a leased one, the lease. */
+static void stage_draw_known(const struct shard *s, struct reply_message *r, const struct draw_message *m,
+                             uint32_t put_epoch)
 {
-    struct reply_message r = {.sent_wall_ns = engine_wall(&s->engine, f->put.epoch, f->at),
-                              .attempts = m->attempts,
-                              .body_size = f->put.body_size,
-                              .body_crc = f->put.body_crc,
-                              .attrs_size = f->put.attrs_size,
-                              .state = m->state,
-                              .attrs = f->put.attrs,
-                              .body = f->put.body};
     struct receipt receipt = {
-        .id = {.cell = s->config.cell, .shard = s->config.number, .epoch = f->put.epoch, .lsn = m->lsn}};
+        .id = {.cell = s->config.cell, .shard = s->config.number, .epoch = put_epoch, .lsn = m->lsn}};
+    r->attempts = m->attempts;
+    r->state = m->state;
     if (m->slot == SLAB_NONE) {
-        receipt_id_encode(r.receipt, &receipt.id);
-        return reply_add_message(out, &r);
+        receipt_id_encode(r->receipt, &receipt.id);
+        return;
     }
     const struct message *leased = engine_message_at(&s->engine, m->slot);
     receipt.slot = m->slot;
@@ -165,8 +159,21 @@ static uint32_t stage_draw_message(const struct shard *s, uint8_t *out, const st
     receipt.epoch = leased->epoch;
     receipt.incarnation = engine_queue_at(&s->engine, leased->queue)->incarnation;
     receipt.hash = receipt_hash(&receipt, s->limits.key);
-    receipt_encode(r.receipt, &receipt);
-    r.lease_left = instant_since(leased->due, s->log_now);
+    receipt_encode(r->receipt, &receipt);
+    r->lease_left = instant_since(leased->due, s->log_now);
+}
+
+/* One message from the bytes of its fact. */
+static uint32_t stage_draw_message(const struct shard *s, uint8_t *out, const struct draw_message *m,
+                                   const struct fact *f)
+{
+    struct reply_message r = {.sent_wall_ns = engine_wall(&s->engine, f->put.epoch, f->at),
+                              .body_size = f->put.body_size,
+                              .body_crc = f->put.body_crc,
+                              .attrs_size = f->put.attrs_size,
+                              .attrs = f->put.attrs,
+                              .body = f->put.body};
+    stage_draw_known(s, &r, m, f->put.epoch);
     return reply_add_message(out, &r);
 }
 
@@ -420,6 +427,40 @@ static bool stage_draw_leased(const struct shard *s, const struct draw_message *
     return now && now->state == MESSAGE_LEASED && now->generation == m->generation;
 }
 
+/* The put fact of message i, from what was read; false: it did not come, or it is not what was written. */
+static bool stage_draw_fact(const struct draw *d, unsigned i, bool with_body, struct fact *f)
+{
+    const struct draw_message *m = &d->messages[i];
+    const struct draw_read *r = &d->reads[d->reads[i].leader];
+    const uint8_t *bytes = r->data + r->skip + (m->where.place8 * 8 - r->place);
+    return r->arrived && fact_decode(f, bytes, m->where.size8 * 8, m->lsn, with_body) == LEAT_OK && f->kind == FACT_PUT;
+}
+
+/* Of a take nothing is left that can be served: its messages without attributes and bodies, so that the client can
+ * finish them or give them back. All but the body of a fact has a checksum of its own; where that is wrong too, the
+ * epoch of the put is not known, and its place in the id is 0. */
+static uint32_t stage_draw_damaged(const struct shard *s, const struct draw *d, uint8_t *out)
+{
+    uint32_t size = FRAME_OP_HEADER;
+    uint16_t n = 0;
+    for (unsigned i = 0; i < d->count; i++) {
+        struct reply_message r = {0};
+        struct fact f;
+        if (!stage_draw_leased(s, &d->messages[i]))
+            continue;
+        bool known = stage_draw_fact(d, i, false, &f);
+        if (known)
+            r.sent_wall_ns = engine_wall(&s->engine, f.put.epoch, f.at);
+        else
+            mark(rotten_id);
+        stage_draw_known(s, &r, &d->messages[i], known ? f.put.epoch : 0);
+        size += reply_add_message(out + size, &r);
+        n++;
+    }
+    frame_op_encode(out, d->op, LEAT_CORRUPT, n, size - FRAME_OP_HEADER, d->number);
+    return size;
+}
+
 /* All bytes are here: builds the operation. A message that has ended meanwhile is left out, and so is one whose bytes
  * are wrong: they are never served, and its neighbours are. Only when nothing else is left, the answer is `corrupt`. */
 static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t *out)
@@ -431,9 +472,7 @@ static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t 
         struct fact f;
         if (m->slot != SLAB_NONE && !stage_draw_leased(s, m))
             continue;
-        const struct draw_read *r = &d->reads[d->reads[i].leader];
-        const uint8_t *bytes = r->data + r->skip + (m->where.place8 * 8 - r->place);
-        if (!r->arrived || fact_decode(&f, bytes, m->where.size8 * 8, m->lsn, true) != LEAT_OK || f.kind != FACT_PUT) {
+        if (!stage_draw_fact(d, i, true, &f)) {
             stage_draw_wrong(s, m);
             if (m->slot != SLAB_NONE) /* a peeked one may be gone, and its segment written anew */
                 corrupt++;
@@ -446,7 +485,7 @@ static uint32_t stage_draw_build(struct shard *s, const struct draw *d, uint8_t 
         mark(rotten_body_left_out);
     s->counters.corrupt_bodies += corrupt;
     if (d->op == OP_TAKE && n == 0)
-        return reply_status(out, d->op, d->number, corrupt > 0 ? LEAT_CORRUPT : LEAT_LEASE_LOST);
+        return corrupt > 0 ? stage_draw_damaged(s, d, out) : reply_status(out, d->op, d->number, LEAT_LEASE_LOST);
     if (d->op == OP_TAKE)
         s->counters.delivered += n;
     frame_op_encode(out, d->op, LEAT_OK, n, size - FRAME_OP_HEADER, d->number);

@@ -24,7 +24,7 @@ enum {
 struct message_id {
     uint16_t cell; /* 10 bits */
     uint8_t shard;
-    uint32_t epoch; /* 24 bits: of the put */
+    uint32_t epoch; /* 24 bits: of the put; 0: not known any more (a damaged message) */
     struct lsn lsn;
 };
 
