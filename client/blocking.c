@@ -47,8 +47,11 @@ static void one_done(struct leat *l, struct leat_result *r, void *user)
     struct one *one = user;
     one->done = true;
     one->status = r->core.status;
-    if (one->take_over && one->status == LEAT_OK)
-        one->status = one->take_over(r, one);
+    bool damaged = one->status == LEAT_CORRUPT && one->messages; /* their receipts are told */
+    if (one->take_over && (one->status == LEAT_OK || damaged)) {
+        enum leat_status status = one->take_over(r, one);
+        one->status = status == LEAT_OK ? one->status : status;
+    }
     if (one->look && one->status == LEAT_OK)
         one->status = one->look(&r->core, one->user);
 }
@@ -298,7 +301,7 @@ enum leat_status leat_take(struct leat *l, const char *queue, uint64_t wait_ns, 
         struct one one = {.take_over = take_over_messages, .messages = messages, .count = wanted};
         struct instant deadline = instant_add(blocking_deadline(l), op.request.wait);
         status = call_once(l, &op, &one, queue, deadline);
-        if (status == LEAT_OK)
+        if (status == LEAT_OK || status == LEAT_CORRUPT)
             *count = one.count;
         bool over = !instant_before(loop_now(), end);
         if (status == LEAT_LEASE_LOST || (status == LEAT_EMPTY && !over))

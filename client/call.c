@@ -243,6 +243,8 @@ bool call_read_answer(struct call *call)
     if (call->op == OP_TAKE || call->op == OP_PEEK)
         while (reply_next_message(&op, &offset, &m)) {
             n++;
+            if (op.status == LEAT_CORRUPT && m.attrs_size + m.body_size > 0)
+                return false; /* damaged messages have none */
             if (crc32c(0, m.body, m.body_size) != m.body_crc)
                 call->status = LEAT_BAD_CHECKSUM;
         }

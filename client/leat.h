@@ -219,7 +219,7 @@ bool leat_receipt_parse(struct leat_receipt *receipt, const char *text);
 enum leat_state { LEAT_READY = 1, LEAT_LEASED = 2, LEAT_DELAYED = 3, LEAT_DEAD = 4 };
 
 struct leat_message {
-    char id[LEAT_ID_TEXT];
+    char id[LEAT_ID_TEXT];       /* "": lost, see leat_take() */
     struct leat_receipt receipt; /* takes only */
     uint32_t attempts;           /* deliveries, this one included */
     uint64_t sent_ns;            /* when it was put: UNIX time */
@@ -258,8 +258,11 @@ enum leat_status leat_put_batch(struct leat *l, const char *queue, const struct 
 
 /* leat_take: leases up to *count messages (1..1000) for `lease_ns` (0: the queue's lease), waiting up to `wait_ns` for
  * the first; sets *count. LEAT_EMPTY when none came. Bodies are valid until the next leat_take() or leat_peek() with
- * this handle. leat_peek: looks without leasing, also
- * at what is leased, delayed or dead: see state. */
+ * this handle. LEAT_CORRUPT when the broker's disk has lost the bytes of all that was taken: `messages` and *count tell
+ * of the damaged ones, which are leased like others, without bodies; their receipts ack, nack and extend; id is "" and
+ * sent_ns 0 when those are lost too; *count 0: the broker is too old to tell. Damaged messages among others are left
+ * out, and come again when their lease ends. leat_peek: looks without leasing, also at what is leased, delayed or
+ * dead: see state; damaged ones are left out. */
 enum leat_status leat_take(struct leat *l, const char *queue, uint64_t wait_ns, uint64_t lease_ns,
                            struct leat_message *messages, size_t *count);
 enum leat_status leat_peek(struct leat *l, const char *queue, struct leat_message *messages, size_t *count);
@@ -282,7 +285,8 @@ enum leat_status leat_result_status(const struct leat_result *r);
 size_t leat_result_count(const struct leat_result *r);
 /* The outcome of entry i of a put, ack, nack or extend. */
 void leat_result_outcome(const struct leat_result *r, size_t i, struct leat_outcome *outcome);
-/* The next message of a take; false after the last. Its body lives as long as the result. */
+/* The next message of a take; false after the last. Its body lives as long as the result. Of a take that ended with
+ * LEAT_CORRUPT: the next damaged one, as leat_take() tells of it. */
 bool leat_result_message(struct leat_result *r, struct leat_message *message);
 
 /* Called from leat_poll() or any blocking call; may submit more, must not call anything that blocks, nor leat_close().

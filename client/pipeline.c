@@ -157,7 +157,7 @@ bool leat_result_message(struct leat_result *r, struct leat_message *message)
         return false;
     struct message_id id;
     memset(message, 0, sizeof *message);
-    if (receipt_id_decode(&id, m.receipt))
+    if (receipt_id_decode(&id, m.receipt) && id.epoch != 0)
         receipt_id_text(message->id, &id);
     memcpy(message->receipt.bytes, m.receipt, RECEIPT_BYTES);
     message->attempts = m.attempts;

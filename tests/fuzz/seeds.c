@@ -163,6 +163,13 @@ static void replies(void)
     }
     frame_op_encode(at, OP_TAKE, LEAT_OK, 2, size - FRAME_OP_HEADER, 6);
     save_reply("messages", size);
+    struct reply_message damaged = {.lease_left = duration_s(30), .attempts = 2};
+    struct receipt nameless = {.id = {.lsn = lsn_make(5, 7)}, .slot = 7, .generation = 3, .epoch = 1};
+    receipt_encode(damaged.receipt, &nameless);
+    size = FRAME_OP_HEADER;
+    size += reply_add_message(at + size, &damaged);
+    frame_op_encode(at, OP_TAKE, LEAT_CORRUPT, 1, size - FRAME_OP_HEADER, 7);
+    save_reply("damaged", size);
 }
 
 static void backup_replies(void)
@@ -346,7 +353,7 @@ static void images(void)
 }
 
 /* What a broker answers the script, recorded. */
-static void answers(bool datagrams)
+static void answers(bool datagrams, bool rotten, const char *name)
 {
     struct script s;
     struct fake_broker broker;
@@ -354,6 +361,7 @@ static void answers(bool datagrams)
     out[0] = datagrams;
     script_open(&s, datagrams);
     fake_broker_open(&broker);
+    broker.rotten = rotten;
     broker.frame_max = datagrams ? SCRIPT_DATAGRAM : FRAME_MAX;
     for (unsigned turn = 0; turn < 64; turn++) {
         script_turn(&s);
@@ -369,7 +377,7 @@ static void answers(bool datagrams)
         }
     }
     must(s.answered == (1ull << SCRIPT_CALLS) - 1);
-    save("client", datagrams ? "datagrams" : "stream", out, size);
+    save("client", name, out, size);
     fake_broker_close(&broker);
     script_close(&s);
 }
@@ -390,7 +398,8 @@ int main(int argc, char **argv)
     segments();
     manifests();
     images();
-    answers(false);
-    answers(true);
+    answers(false, false, "stream");
+    answers(false, true, "damaged");
+    answers(true, false, "datagrams");
     return 0;
 }

@@ -154,7 +154,7 @@ static void stat_of(const struct fake_queue *q, struct reply_stat *stat)
     stat->puts = q->count;
 }
 
-static uint32_t take(struct fake_queue *q, const struct request *r, uint8_t *out)
+static uint32_t take(bool rotten, struct fake_queue *q, const struct request *r, uint8_t *out)
 {
     uint32_t size = FRAME_OP_HEADER;
     uint16_t n = 0;
@@ -167,6 +167,10 @@ static uint32_t take(struct fake_queue *q, const struct request *r, uint8_t *out
                                             .body = m->body,
                                             .body_size = m->size,
                                             .body_crc = crc32c(0, m->body, m->size)};
+        if (rotten) {
+            out_message = (struct reply_message){.attempts = m->attempts + 1};
+            receipt.id.epoch = n % 2 ? 0 : 1;
+        }
         receipt_encode(out_message.receipt, &receipt);
         size += reply_add_message(out + size, &out_message);
         n++;
@@ -175,7 +179,8 @@ static uint32_t take(struct fake_queue *q, const struct request *r, uint8_t *out
             m->attempts++;
         }
     }
-    frame_op_encode(out, r->op, n || r->op == OP_PEEK ? LEAT_OK : LEAT_EMPTY, n, size - FRAME_OP_HEADER, r->number);
+    enum leat_status status = n == 0 && r->op == OP_TAKE ? LEAT_EMPTY : rotten ? LEAT_CORRUPT : LEAT_OK;
+    frame_op_encode(out, r->op, (uint8_t)status, n, size - FRAME_OP_HEADER, r->number);
     return size;
 }
 
@@ -240,7 +245,7 @@ static void fill_parked(struct fake_broker *b, struct session *s)
         return;
     uint8_t *out = malloc(BIG);
     must(out != NULL);
-    uint32_t size = take(q, &r, out);
+    uint32_t size = take(b->rotten, q, &r, out);
     if (size > FRAME_OP_HEADER) {
         b->parked = 0;
         finish(b, s, r.number, out, size);
@@ -279,7 +284,7 @@ static void queue_operation(struct fake_broker *b, struct session *s, const stru
         q->live = false;
         size = reply_status(out, r->op, r->number, LEAT_OK);
     } else if (q) {
-        size = take(q, r, out);
+        size = take(b->rotten && r->op == OP_TAKE, q, r, out);
         if (size == FRAME_OP_HEADER && r->op == OP_TAKE && r->wait.ns) {
             b->parked = r->number;
             b->parked_max = r->max;

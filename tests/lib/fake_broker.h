@@ -41,6 +41,7 @@ struct fake_broker {
     unsigned refuse_next;          /* so many requests, as overloaded */
     enum fake_lie lie;             /* about its backup */
     bool mute;                     /* executes, answers nothing */
+    bool rotten;                   /* the disk has lost what is taken; of every second one the id, too */
 
     /* what happened */
     unsigned hellos, pings, byes, gaps, repeats, pieces_in;

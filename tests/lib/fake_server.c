@@ -164,6 +164,13 @@ void fake_server_lie(struct fake_server *s, int lie)
     pthread_mutex_unlock(&s->lock);
 }
 
+void fake_server_rot(struct fake_server *s, bool rotten)
+{
+    pthread_mutex_lock(&s->lock);
+    s->broker.rotten = rotten;
+    pthread_mutex_unlock(&s->lock);
+}
+
 void fake_server_mute(struct fake_server *s, bool mute)
 {
     pthread_mutex_lock(&s->lock);

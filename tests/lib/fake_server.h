@@ -19,6 +19,8 @@ void fake_server_hang_up_after(struct fake_server *s, int frames);
 void fake_server_refuse(struct fake_server *s, unsigned requests);
 /* What it says about its backup: enum fake_lie (fake_backup.h). */
 void fake_server_lie(struct fake_server *s, int lie);
+/* What is taken is damaged; of every second one the id, too. */
+void fake_server_rot(struct fake_server *s, bool rotten);
 /* Executes, and says nothing. */
 void fake_server_mute(struct fake_server *s, bool mute);
 

@@ -293,6 +293,53 @@ TEST(client, a_flipped_body_is_not_delivered_as_good)
     rig_close(&rig);
 }
 
+/* Puts a message, has it taken, and lets a test change the answer before the client sees it. */
+static uint8_t *taken_from(bool rotten)
+{
+    rig_open(&rig, 8, false, 1);
+    fake_broker_queue(&rig.broker, "q");
+    rig_put(&rig, "q", "precious", 1);
+    rig_finish(&rig);
+    rig_expect(&rig, 1);
+    rig.broker.rotten = rotten;
+    rig.hold = true;
+    rig_take(&rig, "q", 1, duration_s(0), 2);
+    rig_step(&rig);
+    rig.hold = false;
+    return rig.broker.out + rig.broker.out_size - (REPLY_MESSAGE_HEADER + (rotten ? 0 : 8));
+}
+
+TEST(client, a_damaged_message_has_a_receipt_and_no_size_is_believed)
+{
+    taken_from(true);
+    rig_finish(&rig);
+    struct client_result r = rig_expect(&rig, 2);
+    struct reply_message m;
+    uint32_t offset = 0;
+    assert_int_equal(r.status, LEAT_CORRUPT);
+    assert_int_equal(r.count, 1);
+    assert_true(reply_next_message(&r.reply, &offset, &m));
+    assert_int_equal(m.body_size, 0);
+    assert_false(reply_next_message(&r.reply, &offset, &m));
+    rig_close(&rig);
+    static const struct {
+        uint8_t at, value;                                          /* in the header of the message */
+    } lies[] = {{60, 8}, {60, 255}, {63, 255}, {68, 8}, {69, 255}}; /* body and attributes that are not there */
+    for (unsigned i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        taken_from(true)[lies[i].at] = lies[i].value;
+        rig_step(&rig);
+        rig_expect_none(&rig);
+        assert_int_equal(rig.stream, LEAT_BAD_FRAME);
+        rig_close(&rig);
+    }
+    uint8_t *message = taken_from(false); /* and one that has a body is not damaged */
+    message[1 - FRAME_OP_HEADER] = LEAT_CORRUPT;
+    rig_step(&rig);
+    rig_expect_none(&rig);
+    assert_int_equal(rig.stream, LEAT_BAD_FRAME);
+    rig_close(&rig);
+}
+
 /* Any bytes instead of, and mixed into, what the broker said: calls may stay open, nothing else may happen. */
 TEST(client, garbage_never_hurts)
 {

@@ -82,6 +82,40 @@ TEST(leat, a_message_lives_its_life)
     fake_server_close(s);
 }
 
+TEST(leat, damaged_messages_are_told_with_receipts_that_act)
+{
+    struct fake_server *s = fake_server_open();
+    struct leat *l = open_at(fake_server_address(s), NULL);
+    leat_queue_create(l, "mail", NULL);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(leat_put(l, "mail", "precious", 8, NULL, NULL), LEAT_OK);
+    fake_server_rot(s, true);
+    struct leat_message m[3];
+    size_t n = 2;
+    assert_int_equal(leat_take(l, "mail", 0, 0, m, &n), LEAT_CORRUPT);
+    assert_string_equal(leat_error(l), "mail: stored data is corrupt");
+    assert_int_equal(n, 2);
+    for (unsigned i = 0; i < n; i++) {
+        assert_int_equal(strlen(m[i].id), i ? 0 : 36);
+        assert_int_equal(m[i].attempts, 1);
+        assert_int_equal(m[i].body_size, 0);
+        assert_string_equal(m[i].body, "");
+    }
+    assert_int_equal(leat_ack(l, "mail", &m[0].receipt, 1, NULL), LEAT_OK);
+    assert_int_equal(leat_ack(l, "mail", &m[0].receipt, 1, NULL), LEAT_STALE_RECEIPT);
+    assert_int_equal(leat_nack(l, "mail", &m[1].receipt, 1, 0, NULL), LEAT_OK);
+    fake_server_rot(s, false);
+    n = 3;
+    assert_int_equal(leat_take(l, "mail", 0, 0, m, &n), LEAT_OK);
+    assert_int_equal(n, 2);
+    fake_server_rot(s, true);
+    n = 3;
+    assert_int_equal(leat_take(l, "mail", 0, 0, m, &n), LEAT_EMPTY);
+    assert_int_equal(n, 0);
+    leat_close(l);
+    fake_server_close(s);
+}
+
 TEST(leat, a_batch_of_any_size_has_an_outcome_per_entry)
 {
     enum { COUNT = 5000 };
