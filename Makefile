@@ -168,6 +168,7 @@ $(B)/leat-bench: $(call objs,$(call srcs,perf)) $(CLIENT_OBJS) $(B)/libleat-dpdk
 	$(CC) $(LDFLAGS) -o $@ $^ -lisal -lxxhash $(DPDK_LIBS)
 $(B)/test_hist: $(B)/perf/hist.o
 $(B)/test_words: $(call objs,$(addprefix client/cli/,words.c arguments.c lines.c))
+$(B)/test_damaged: $(call objs,$(addprefix client/cli/,damaged.c report.c))
 $(B)/test_config: $(B)/broker/config.o
 $(B)/test_bench: $(call objs,$(addprefix perf/,tally.c raw_frame.c options.c target.c))
 $(B)/test_checkers $(B)/test_checkers_inside: $(B)/tests/sim/history.o $(patsubst %.c,$(B)/%.o,$(wildcard tests/sim/check_*.c))

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "commands.h"
+#include "damaged.h"
 #include "limits.h"
 #include "message.h"
 
@@ -37,7 +38,11 @@ int cmd_take(const struct arguments *a)
     }
     enum leat_status status =
         leat_take(l, a->words[0], a->number[OPTION_WAIT], a->number[OPTION_LEASE], messages, &count);
-    if (status != LEAT_OK) {
+    if (status == LEAT_CORRUPT && count > 0) {
+        for (size_t i = 0; i < count; i++)
+            damaged_say(a->words[0], &messages[i]);
+        code = report_code(status);
+    } else if (status != LEAT_OK) {
         code = limits_report(a, status, leat_error(l));
     } else {
         for (size_t i = 0; i < count; i++)

@@ -8,7 +8,10 @@
  *
  * The main thread waits for signals: the first SIGINT or SIGTERM lets the circles end after what they run, the second
  * one ends the commands as well. Whoever cannot reach the broker says so once and tries again; a message whose ack
- * could not be told in time comes again, which is what "at least once" means. */
+ * could not be told in time comes again, which is what "at least once" means.
+ *
+ * A message that the broker's disk has lost is named once and left to its lease: so the others are not kept waiting,
+ * and it comes no more often than once a lease. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -19,6 +22,7 @@
 
 #include "child.h"
 #include "commands.h"
+#include "damaged.h"
 #include "limits.h"
 #include "report.h"
 
@@ -42,6 +46,7 @@ struct work {
     bool stopping, killing; /* atomics */
     int code;               /* atomic: first reason to fail */
     uint64_t finished, failed;
+    struct damaged damaged;
 };
 
 struct job {
@@ -62,11 +67,13 @@ static bool stopping(const struct work *w)
     return __atomic_load_n(&w->stopping, __ATOMIC_RELAXED);
 }
 
-static void fail(struct work *w, int code)
+/* True for the first one. */
+static bool fail(struct work *w, int code)
 {
     int none = EXIT_DONE;
-    __atomic_compare_exchange_n(&w->code, &none, code, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    bool first = __atomic_compare_exchange_n(&w->code, &none, code, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     __atomic_store_n(&w->stopping, true, __ATOMIC_RELAXED);
+    return first;
 }
 
 static void pause_ms(unsigned ms)
@@ -87,7 +94,7 @@ static void troubled(struct job *j, enum leat_status status)
 static bool may_heal(enum leat_status status)
 {
     return leat_status_retry(status) || status == LEAT_UNKNOWN_OUTCOME || status == LEAT_LEASE_LOST ||
-           status == LEAT_CORRUPT; /* one message whose bytes the disk lost: the others can be had */
+           status == LEAT_CORRUPT; /* from a broker that does not tell which messages: others can be had */
 }
 
 /* The bodies as the command's input: one as it is, several (or --batch) as lines. */
@@ -222,12 +229,50 @@ static void run_messages(struct job *j, size_t count)
     __atomic_add_fetch(code == 0 ? &w->finished : &w->failed, count, __ATOMIC_RELAXED);
 }
 
-/* Nothing ready, leased or delayed. */
+/* Whether one of the first `left` messages can be looked at. Those that the disk has lost are not shown. */
+static bool any_readable(struct job *j, uint64_t left)
+{
+    size_t n = left < LEAT_BATCH_MAX ? (size_t)left : LEAT_BATCH_MAX;
+    struct leat_message *messages = calloc(n, sizeof *messages);
+    bool any = !messages || leat_peek(j->l, j->work->queue, messages, &n) != LEAT_OK || n > 0;
+    free(messages);
+    return any;
+}
+
+/* Only messages are left that the disk has lost: no more than are known. (Of the known ones some may be gone, finished
+ * by hand or dead: then others are as many, and can be looked at.) More than can be known end it, too. */
+static bool only_damaged(struct job *j, uint64_t left)
+{
+    struct work *w = j->work;
+    bool full;
+    size_t known = damaged_count(&w->damaged, &full);
+    if (!full && (left > known || any_readable(j, left)))
+        return false;
+    if (fail(w, EXIT_DATA))
+        report_data(LEAT_CORRUPT,
+                    full ? "%s: %" PRIu64 " messages are left, and too many of them are damaged"
+                         : "%s: %" PRIu64 " damaged messages are left, and nothing else",
+                    w->queue, left);
+    return true;
+}
+
+/* Nothing ready, leased or delayed that can be worked on. */
 static bool drained(struct job *j)
 {
     struct leat_queue_stat stat;
-    enum leat_status status = leat_queue_stat(j->l, j->work->queue, &stat);
-    return status == LEAT_OK && stat.ready + stat.leased + stat.delayed == 0;
+    if (leat_queue_stat(j->l, j->work->queue, &stat) != LEAT_OK)
+        return false;
+    uint64_t left = stat.ready + stat.leased + stat.delayed;
+    return left == 0 || only_damaged(j, left);
+}
+
+/* A take that brought nothing to work on: whether it ends this circle. */
+static bool nothing_to_do(struct job *j, size_t damaged)
+{
+    struct work *w = j->work;
+    j->troubled = false;
+    bool fresh = damaged_tell(&w->damaged, w->queue, j->messages, damaged) > 0;
+    return arguments_given(w->a, OPTION_DRAIN) && !fresh && drained(j);
 }
 
 static void *circle(void *arg)
@@ -242,9 +287,8 @@ static void *circle(void *arg)
         if (status == LEAT_OK) {
             j->troubled = false;
             run_messages(j, count);
-        } else if (status == LEAT_EMPTY) {
-            j->troubled = false;
-            if (drain && drained(j))
+        } else if (status == LEAT_EMPTY || (status == LEAT_CORRUPT && count > 0)) {
+            if (nothing_to_do(j, count))
                 break;
         } else if (may_heal(status)) {
             troubled(j, status);
@@ -348,7 +392,9 @@ int cmd_work(const struct arguments *a)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* sigwait() has them */
+    damaged_open(&w.damaged);
     int code = run_jobs(&w, jobs, count);
+    damaged_close(&w.damaged);
     free(jobs);
     return code;
 }

@@ -27,7 +27,8 @@ COMMAND(
     "newline,\n"
     "carriage return, tab, zero and other control characters. --json prints one object per line, with \"body\", or\n"
     "\"body_base64\" when the body is not UTF-8 text. Defaults: -n 1, --wait 0, the queue's lease.\n"
-    "Exit code 1 and `empty` when there was none.")
+    "Exit code 1 and `empty` when there was none; 65 and `corrupt` when the broker's disk has lost the bytes of all that\n"
+    "was taken: then standard error names each, with its receipt, for leat ack or nack.")
 COMMAND(cmd_peek, "peek", "QUEUE", 1, 1, O(NUMBER) | O(RAW) | O(JSON), "look at the next messages without taking them",
         "As take prints them, but ID, a tab, STATE (ready, leased, delayed or dead), a tab, the body.")
 COMMAND(cmd_receipts_ack, "ack", "QUEUE RECEIPT...|-", 2, 1000, 0, "finish taken messages",
@@ -44,6 +45,9 @@ COMMAND(cmd_work, "work", "QUEUE -- COMMAND...", 1, 1, O(JOBS) | O(BATCH) | O(LE
         "and finish or fail together. The lease (30s) is extended while the command runs. SIGINT or SIGTERM: takes no "
         "more,\n"
         "finishes what runs; a second one ends the commands too. A broker that goes away is waited for.\n"
+        "A message that the broker's disk has lost is named once on standard error (16384 at most) and left to its lease; "
+        "--drain\n"
+        "ends with 65 when nothing else is left.\n"
         "Defaults: -j 1 --batch 1 --lease 30s --nack-delay 1s.")
 COMMAND(cmd_backup, "backup", "DIR", 1, 1, O(RATE) | O(JSON),
         "copy the data of the running broker into a directory here",

@@ -6,7 +6,7 @@ enum report_exit {
     EXIT_DONE = 0,
     EXIT_REFUSED = 1,   /* the broker said no, or nothing is there */
     EXIT_USAGE = 64,    /* words that make no sense */
-    EXIT_DATA = 65,     /* input that can not be sent: a line too long, a receipt that is none; a corrupt directory */
+    EXIT_DATA = 65,     /* input that can not be sent: a line too long, a receipt that is none; data that is rotten */
     EXIT_NO_INPUT = 66, /* no data directory there */
     EXIT_UNREACHABLE = 69, /* no broker */
     EXIT_BUG = 70,

@@ -17,6 +17,7 @@ int report_code(enum leat_status status)
     case LEAT_TOO_LARGE:
     case LEAT_BATCH_TOO_LARGE:
     case LEAT_BAD_RECEIPT:
+    case LEAT_CORRUPT:
         return EXIT_DATA;
     case LEAT_UNREACHABLE:
         return EXIT_UNREACHABLE;
