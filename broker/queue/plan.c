@@ -192,8 +192,10 @@ enum leat_status plan_finish(const struct engine *e, const struct plan_limits *l
                              const uint8_t bytes[RECEIPT_BYTES], struct duration time, struct instant now,
                              struct fact *f)
 {
+#if LEAT_BUG != 31
     if (!engine_queue(e, ref))
         return LEAT_NO_QUEUE;
+#endif
     struct receipt receipt;
     const struct message *m;
     enum leat_status status = resolve(e, l, ref, bytes, &receipt, &m);
@@ -261,8 +263,10 @@ bool plan_due(const struct engine *e, uint32_t slot, struct instant now, struct 
         *again = m->due;
         return false;
     }
+#if LEAT_BUG != 31
     if (engine_queue_at(e, m->queue)->state != QUEUE_LIVE)
         return false;
+#endif
     begin(f, m->state == MESSAGE_LEASED ? FACT_EXPIRED : FACT_RIPENED, now);
     f->slot = (struct fact_slot){.slot = slot, .generation = m->generation};
     if (m->state == MESSAGE_LEASED && spent(e, m))

@@ -15,4 +15,4 @@ CHECK(dead, "I11", "the last failed attempt moves a message to the dead-letter q
 CHECK(delay, "I12", "no delivery before the delay has passed")
 CHECK(epoch, "P1", "each start opens an epoch above all before it")
 CHECK(reserve, "P8", "an ack is not refused for want of space while disk_max alone is the limit")
-CHECK(dropped, "I16", "a dropped queue gives no message any more")
+CHECK(dropped, "I16", "a dropped queue gives no message any more, and honours no receipt")

@@ -7,7 +7,7 @@ table=
 [ "${1:-}" = --table ] && table=1 && shift
 SEEDS=${SEEDS:-2000}
 bugs=("$@")
-[ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 23 24 28 29 30 32 33 34 35 37 38 39 50 60 61)
+[ ${#bugs[@]} -gt 0 ] || bugs=(1 2 3 4 5 6 7 8 9 10 19 20 21 23 24 25 28 29 30 31 32 33 34 35 37 38 39 50 60 61)
 passed=0 failed=0
 mkdir -p "$B/bugs"
 unset MAKEFLAGS MAKEOVERRIDES MFLAGS

@@ -491,6 +491,21 @@ TEST(checkers, dropped_rejects_messages_of_a_queue_that_is_gone)
     at(&t, 200);
     lease(&t, 2);
     end(&t, "I16");
+
+    static const uint8_t ops[] = {OP_ACK, OP_NACK, OP_EXTEND};
+    for (unsigned i = 0; i < sizeof ops; i++) { /* a receipt from before is refused from then on */
+        begin(&t);
+        put(&t, 7);
+        uint32_t l = lease(&t, 1);
+        history_drop(&t.h, t.queue);
+        finish(&t, OP_EXTEND, l, 50, OUTCOME_OK);
+        history_dropped(&t.h, t.queue, YES, at(&t, 50));
+        at(&t, 60);
+        finish(&t, ops[i], l, 50, OUTCOME_FAIL);
+        assert_false(t.h.failed);
+        finish(&t, ops[i], l, 50, OUTCOME_OK);
+        end(&t, "I16");
+    }
 }
 
 /* Puts of blocks 5, 6, 7 and 8 at 0, 10, 20 and 60 ms; 6 is acked at 30 ms. A backup is asked for at 50 ms, and its
