@@ -54,5 +54,7 @@ report "an example that the README quotes otherwise" "$(awk '
     file { if ((getline line < file) <= 0 || line != $0) { print file ": " $0; file = "" } }' README.md)"
 report "a broker that is not optimised as a whole" "$(nm "${B:-build}/leatd" | grep -q lto_priv || echo "${B:-build}/leatd")"
 report "words of a workplace" "$(git grep -nE '/wor[k]/|\.\./share[d]|\.librar[y]' -- . 2>/dev/null)"
+report "a planted bug that tests/sim/planted.sh does not build" "$(grep -hoE '\bLEAT_BUG [^0-9]*[0-9]+' $(echo "$sources" | grep -v '^tests/') |
+    sed 's/.*[^0-9]//' | sort -u | grep -vxF "$(bash tests/sim/planted.sh --list)")"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
