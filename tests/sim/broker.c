@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "buggify.h"
-#include "check_broker.h"
 #include "exhaust.h"
 #include "mark.h"
 #include "must.h"
@@ -110,23 +109,6 @@ void broker_wake(struct broker *b, uint64_t at)
     agenda_add(&b->w->agenda, at, ENTRY_BROKER, 0, 0, NULL);
 }
 
-/* P6: in one life of the machine, log time goes on exactly as the boot clock does, whatever the wall clock did. */
-static void check_log_time(struct broker *b, uint64_t log)
-{
-    struct history *h = &b->w->history;
-    bool epoch_durable = b->opened_before && h->proven > b->epoch_world;
-    bool same = memcmp(b->epoch_boot_id, b->boot_id, sizeof b->boot_id) == 0;
-    uint64_t expected = b->epoch_log + (same ? boot_now(b).ns - b->epoch_boot : 0);
-    if (epoch_durable && (same ? log != expected : log < expected))
-        history_fail(h, "P6: log time goes on at %.6f s instead of %.6f s after a restart", (double)log / 1e9,
-                     (double)expected / 1e9);
-    b->opened_before = true;
-    b->epoch_world = b->w->now;
-    b->epoch_log = log;
-    b->epoch_boot = boot_now(b).ns;
-    memcpy(b->epoch_boot_id, b->boot_id, sizeof b->boot_id);
-}
-
 static void opened(struct broker *b)
 {
     struct world *w = b->w;
@@ -145,7 +127,12 @@ static void opened(struct broker *b)
     struct shard_counters c;
     shard_count(b->shard, &c);
     uint64_t log = broker_log(b);
-    check_log_time(b, log);
+    struct seen_start start = {.world = w->now, .log = log, .boot = boot_now(b).ns};
+    memcpy(start.boot_id, b->boot_id, sizeof start.boot_id);
+    if (b->opened_before)
+        check_log_time(&w->history, &b->last, &start);
+    b->opened_before = true;
+    b->last = start;
     w->stats.restarts++;
     world_trace(w, "broker is up: epoch %u, log time %.6f s, block %llu, %llu facts replayed", c.epoch,
                 (double)log / 1e9, (unsigned long long)c.durable, (unsigned long long)c.replayed_facts);

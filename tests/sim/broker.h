@@ -10,6 +10,7 @@
 #ifndef LEAT_SIM_BROKER_H
 #define LEAT_SIM_BROKER_H
 
+#include "check_broker.h"
 #include "draw.h"
 #include "fake_disk.h"
 #include "prng.h"
@@ -41,9 +42,8 @@ struct broker {
 
     /* Log time by our own arithmetic. */
     bool opened_before;
-    uint64_t epoch_world, epoch_log, epoch_boot;
-    uint8_t epoch_boot_id[16];
-    uint64_t log_at_end; /* the latest that the process that ended can have known */
+    struct seen_start last; /* if there was one */
+    uint64_t log_at_end;    /* the latest that the process that ended can have known */
 };
 
 void broker_open(struct broker *b, struct world *w);

@@ -7,6 +7,13 @@
 #include "history.h"
 #include "journal.h"
 
+struct seen_start {
+    uint64_t world, log, boot; /* the time of three clocks when the broker was up */
+    uint8_t boot_id[16];
+};
+
+/* P6: log time of a start beside what the start before it lets expect. */
+void check_log_time(struct history *h, const struct seen_start *before, const struct seen_start *now);
 /* I17: the counters of every queue equal a recount, and add up. O(messages). */
 void check_counters(struct history *h, const struct engine *e);
 /* S2: what recovery found holds every message that must be there. O(messages). */

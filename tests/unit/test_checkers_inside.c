@@ -19,9 +19,11 @@ static void put(struct history *h, uint64_t block)
     struct name name;
     must(name_set(&name, "mail", 4));
     uint32_t queue = history_queue(h, &name, (struct queue_ref){0, 1}, &(struct queue_attributes){0});
-    uint32_t p = history_put(h, &(struct seen_put){.queue = queue, .body_size = 8, .durability = CLASS_DISK});
+    struct stamp now = {block, block};
+    uint32_t p =
+        history_put(h, &(struct seen_put){.queue = queue, .body_size = 8, .durability = CLASS_DISK, .invoked = now});
     struct message_id id = {.epoch = 1, .lsn = lsn_make(block, 0)};
-    history_put_done(h, p, OUTCOME_OK, LEAT_OK, &id, (struct stamp){block, block});
+    history_put_done(h, p, OUTCOME_OK, LEAT_OK, &id, now);
 }
 
 static void fact(struct engine *e, struct fact *f, uint64_t block)
@@ -82,6 +84,39 @@ TEST(checkers, recovered_rejects_an_engine_without_an_acknowledged_message)
     check_recovered(&h, &e);
     end(&h, "S2");
     engine_close(&e);
+}
+
+/* The start before was at 10 ms of the world, 100 ms of log time and 1000 ms of the boot clock; what was put at 11 ms
+ * is durable, or not. */
+static void started(const char *violation, bool proven, uint64_t log_ms, uint64_t boot_ms, uint8_t boot_id)
+{
+    const uint64_t ms = 1000000;
+    struct seen_start before = {.world = 10 * ms, .log = 100 * ms, .boot = 1000 * ms, .boot_id = {1}};
+    struct seen_start now = {.world = 50 * ms, .log = log_ms * ms, .boot = boot_ms * ms, .boot_id = {boot_id}};
+    struct history h;
+    history_open(&h);
+    history_restarted(&h, 1, (struct stamp){before.world, before.log});
+    if (proven)
+        put(&h, 11 * ms);
+    check_log_time(&h, &before, &now);
+    end(&h, violation);
+}
+
+TEST(checkers, log_time_rejects_a_restart_that_follows_another_clock_than_boot)
+{
+    started("", true, 140, 1040, 1);
+    started("P6", true, 139, 1040, 1);
+    started("P6", true, 141, 1040, 1); /* the wall clock was put forward */
+    started("P6", true, 100, 1040, 1); /* the time that it was down is forgotten */
+    started("", false, 139, 1040, 1);  /* a crash took the start away that this is compared with */
+}
+
+TEST(checkers, log_time_rejects_one_that_goes_back_with_another_boot)
+{
+    started("", true, 100, 3, 2);
+    started("", true, 5000, 3, 2); /* it went on before the crash, for as long as nobody here knows */
+    started("P6", true, 99, 3, 2);
+    started("", false, 99, 3, 2);
 }
 
 TEST(checkers, drained_rejects_what_nobody_could_get)
