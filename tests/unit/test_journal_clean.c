@@ -269,6 +269,59 @@ TEST(clean, nothing_is_published_before_the_ends_of_all_others_are_proven)
     log_rig_free(r);
 }
 
+TEST(clean, a_stretch_in_which_nobody_lives_any_more_is_left_to_the_next_checkpoint)
+{
+    struct log_rig *r = made(19, 2);
+    r->cleans = false;
+    traffic(r, 500);
+    uint64_t first, last;
+    for (unsigned i = 0; !journal_clean_begin(r->journal, RIG_FACTS_MAX, &first, &last); i++) {
+        assert_true(i < 1000);
+        log_rig_step(r, duration_ms(1));
+    }
+    for (uint64_t i = 1; i <= r->appended; i++) /* acked during the sweep */
+        if (r->pinned[i] && lsn_block(r->lsn[i]) >= first && lsn_block(r->lsn[i]) <= last)
+            log_rig_unpin(r, i);
+    uint64_t before = journal_counters(r->journal).segments;
+    journal_clean_list(r->journal, r->survivors, 0);
+    assert_int_equal(mark_count("clean_nobody_left"), 1);
+    assert_false(journal_clean_running(r->journal));
+    cleaned(r);
+    assert_true(journal_counters(r->journal).segments < before);
+    assert_int_equal(journal_counters(r->journal).cleanings, 0);
+    r->cleans = true;
+    cleaned(r);
+    assert_true(journal_counters(r->journal).cleanings > 0);
+    assert_true(log_rig_check_bodies(r));
+    log_rig_free(r);
+}
+
+TEST(clean, a_write_that_fails_ends_the_journal_and_the_next_start_has_everything)
+{
+    for (uint64_t seed = 20; seed < 28; seed++) {
+        struct log_rig *r = made(seed, 2);
+        r->cleans = false;
+        traffic(r, 500);
+        cleaned(r);
+        r->cleans = true;
+        for (unsigned i = 0; r->journal->clean.op != CLEAN_READ; i++) {
+            assert_true(i < 10000);
+            log_rig_step(r, duration_us(10));
+        }
+        fake_disk_fail(r->disk, DISK_WRITE, 1, -5);
+        for (unsigned i = 0; i < 1000 && journal_error(r->journal) == LEAT_OK; i++)
+            log_rig_step(r, duration_ms(1));
+        assert_int_equal(journal_error(r->journal), LEAT_DISK_ERROR);
+        assert_int_equal(mark_count("clean_write_failed"), 1);
+        log_rig_end(r, seed % 2);
+        assert_int_equal(log_rig_open(r), LEAT_OK);
+        cleaned(r);
+        assert_true(journal_counters(r->journal).cleanings > 0);
+        assert_true(log_rig_check_bodies(r));
+        log_rig_free(r);
+    }
+}
+
 TEST(clean, on_a_full_disk_cleaning_goes_on_and_makes_room_for_puts)
 {
     struct fake_disk_config disk = {.seed = 19, .durable_writes = true};

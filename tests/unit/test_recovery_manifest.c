@@ -6,6 +6,7 @@
 #include "crc32c.h"
 #include "damage.h"
 #include "manifest.h"
+#include "mark.h"
 #include "test.h"
 
 /* No disk does that, but somebody with an editor may. */
@@ -75,6 +76,19 @@ TEST(recovery, an_old_manifest_brought_back_is_noticed)
     assert_true(fake_disk_lose(r->disk, "manifest"));
     assert_true(fake_disk_copy(r->disk, "old", "manifest"));
     damage_refused(r, LEAT_CORRUPT, "is of epoch 2");
+    log_rig_free(r);
+}
+
+TEST(recovery, a_file_of_a_later_life_than_the_manifest_knows_says_that_it_is_old)
+{
+    uint8_t head[RECORD_HEADER];
+    struct log_rig *r = damage_written(34, true);
+    assert_true(fake_disk_peek(r->disk, "log-00000001", 0, head, sizeof head));
+    le32_put(head + 12, le32_get(head + 12) + 1); /* given back, and written again */
+    le32_put(head + 76, crc32c(0, head, 76));
+    assert_true(fake_disk_poke(r->disk, "log-00000001", 0, head, sizeof head));
+    damage_refused(r, LEAT_CORRUPT, "of life 2 of this file, the manifest knows only 1: it is old");
+    assert_true(mark_count("manifest_old") > 0);
     log_rig_free(r);
 }
 

@@ -229,6 +229,27 @@ TEST(shard_backup, a_begin_given_up_while_it_waits_leaves_nothing_behind)
     end();
 }
 
+TEST(shard_backup, a_read_given_up_while_the_disk_has_it_leaves_nothing_behind)
+{
+    begin();
+    assert_int_equal(ask_begin(), LEAT_OK);
+    send_backup(OP_BACKUP_READ, ++stage->number, backup.id, 2, 0, 4096);
+    pass((struct duration){0}); /* the disk takes longer */
+    struct request bye = {.op = OP_BYE, .number = 5};
+    stage->op_size = request_encode(stage->op, &bye);
+    send_op();
+    pass(duration_ms(5));
+    assert_true(mark_count("backup_read_abandoned") > 0);
+    assert_int_equal(answer(NULL), LEAT_OK);
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    struct shard_counters c;
+    shard_count(stage->shard, &c);
+    assert_int_equal(c.buffer_bytes, 0);
+    other_session();
+    assert_int_equal(ask_begin(), LEAT_OK);
+    end();
+}
+
 TEST(shard_backup, a_session_that_begins_anew_has_the_new_one)
 {
     begin();
