@@ -91,8 +91,8 @@ bool fits_fact(const struct engine *e, const struct session_table *t, const stru
     case FACT_EPOCH:
         return f->epoch.epoch > e->epoch.epoch;
     case FACT_SESSION_OPENED:
-        return f->client.handle != 0 && f->client.handle == session_next_handle(t) && window >= WINDOW_MIN &&
-               window <= WINDOW_MAX && (window & (window - 1)) == 0;
+        return session_may_open(t, f->client.handle) && window >= WINDOW_MIN && window <= WINDOW_MAX &&
+               (window & (window - 1)) == 0;
     case FACT_SESSION_ENDED:
         return session_find(t, f->client.handle) != NULL;
     case FACT_REFUSED:

@@ -32,25 +32,39 @@ static struct session *write_at(struct session_table *t, uint32_t index)
     return slab_write(&t->sessions, index);
 }
 
-/* Generations 1..65535: a handle is never 0. */
-static uint32_t next_generation(uint32_t generation)
+/* A count of 1 to 1023, so that a handle is never 0, and behind it the end of the epoch: a crash may take away that a
+ * session was opened, and with it the count, while packets that name it are still under way. */
+enum { EPOCH_BITS = 6, COUNT_MAX = 0xffff >> EPOCH_BITS };
+
+static uint32_t next_generation(uint32_t generation, uint32_t epoch)
 {
-    return generation % 0xffff + 1;
+#if LEAT_BUG == 62
+    epoch = 0;
+#endif
+    uint32_t count = (generation >> EPOCH_BITS) % COUNT_MAX + 1;
+    return count << EPOCH_BITS | (epoch & ((1u << EPOCH_BITS) - 1));
 }
 
-uint32_t session_next_handle(const struct session_table *t)
+uint32_t session_next_handle(const struct session_table *t, uint32_t epoch)
 {
     uint32_t index = slab_next(&t->sessions);
     if (index == SLAB_NONE)
         return 0;
-    return index | next_generation(at(t, index)->generation) << 16;
+    return index | next_generation(at(t, index)->generation, epoch) << 16;
+}
+
+bool session_may_open(const struct session_table *t, uint32_t handle)
+{
+    uint32_t index = slab_next(&t->sessions), generation = handle >> 16;
+    return index != SLAB_NONE && (handle & 0xffff) == index && generation != 0 &&
+           generation != at(t, index)->generation;
 }
 
 struct session *session_open(struct session_table *t, uint32_t handle, uint16_t window, uint64_t secret)
 {
     must(window >= WINDOW_MIN && window <= WINDOW_MAX);
     must((window & (window - 1)) == 0);
-    must(handle == session_next_handle(t));
+    must(session_may_open(t, handle));
     struct session *s = write_at(t, slab_take(&t->sessions));
     memset(s, 0, sizeof *s);
     s->handle = handle;

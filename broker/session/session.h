@@ -65,9 +65,11 @@ struct session_table {
 enum leat_status session_open_table(struct session_table *t, uint32_t capacity);
 void session_close_table(struct session_table *t);
 
-/* session_next_handle: what the next session will be called, or 0 if the table is full. A handle is not used again for
- * 65535 sessions of its slot. */
-uint32_t session_next_handle(const struct session_table *t);
+/* session_next_handle: what the next session will be called in this epoch, or 0 if the table is full. A handle is not
+ * used again for 1023 sessions of its slot, or 64 starts of the broker, whatever a crash has taken away.
+ * session_may_open: whether a fact of the log can say that this one was opened next. */
+uint32_t session_next_handle(const struct session_table *t, uint32_t epoch);
+bool session_may_open(const struct session_table *t, uint32_t handle);
 /* session_open, session_end: as facts say. */
 struct session *session_open(struct session_table *t, uint32_t handle, uint16_t window, uint64_t secret);
 void session_end(struct session_table *t, uint32_t handle);

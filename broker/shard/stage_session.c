@@ -97,7 +97,7 @@ static uint32_t stage_session_frame_max(const struct shard *s, uint8_t transport
 
 static enum leat_status stage_session_new(struct shard *s, const struct request *r, struct session **out)
 {
-    uint32_t handle = session_next_handle(&s->sessions);
+    uint32_t handle = session_next_handle(&s->sessions, s->limits.epoch);
     if (handle == 0 || desk_crowded(&s->desk, s->in.transport, s->in.packet[s->in.at].peer))
         return LEAT_SESSIONS_FULL;
     uint16_t window = WINDOW_MIN; /* the largest power of 2 within both limits */

@@ -338,7 +338,7 @@ static void hello(struct fake_broker *b, const struct request *r)
         memset(b->executed, 0, FAKE_NUMBERS);
         b->parked = 0;
         uint16_t window = b->window < h->window ? b->window : h->window;
-        s = session_open(&b->sessions, session_next_handle(&b->sessions), window, h->secret);
+        s = session_open(&b->sessions, session_next_handle(&b->sessions, 1), window, h->secret);
     }
     b->session = s->handle;
     struct reply_hello reply = {.version = 1,

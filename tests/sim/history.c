@@ -9,7 +9,7 @@
 #include "check.h"
 #include "must.h"
 
-enum { TABLE_QUEUES, TABLE_PUTS, TABLE_MESSAGES, TABLE_LEASES, TABLE_FINISHES, FIRST_ROOM = 256 };
+enum { TABLE_QUEUES, TABLE_PUTS, TABLE_MESSAGES, TABLE_LEASES, TABLE_FINISHES, TABLE_SESSIONS, FIRST_ROOM = 256 };
 
 static void (*const checkers[])(struct history *h, const struct event *e) = {
 #define CHECK(name, invariants, text) check_##name,
@@ -41,7 +41,7 @@ void history_open(struct history *h)
 
 void history_reset(struct history *h)
 {
-    h->n_queues = h->n_puts = h->n_messages = h->n_leases = h->n_finishes = 0;
+    h->n_queues = h->n_puts = h->n_messages = h->n_leases = h->n_finishes = h->n_sessions = 0;
     if (h->by_id)
         memset(h->by_id, 0xff, (h->ids_mask + 1ul) * sizeof *h->by_id);
     h->proven = 0;
@@ -59,6 +59,7 @@ void history_close(struct history *h)
     free(h->messages);
     free(h->leases);
     free(h->finishes);
+    free(h->sessions);
     free(h->by_id);
     history_open(h);
 }
@@ -377,6 +378,13 @@ void history_restarted(struct history *h, uint32_t epoch, struct stamp now)
     must(h->n_restarts < HISTORY_CRASHES_MAX);
     h->restarts[h->n_restarts++] = (struct restart){now, epoch};
     show(h, &(struct event){.kind = EVENT_RESTARTED, .now = now});
+}
+
+void history_session(struct history *h, const struct seen_session *s, struct stamp now)
+{
+    uint32_t i = add(h, TABLE_SESSIONS, &h->sessions, &h->n_sessions, sizeof h->sessions[0]);
+    h->sessions[i] = *s;
+    show(h, &(struct event){.kind = EVENT_SESSION, .index = i, .now = now});
 }
 
 void history_found_dead(struct history *h, struct lsn lsn)

@@ -97,6 +97,12 @@ struct crash {
     uint64_t log;    /* log time had come so far; after another boot it may go on from less */
 };
 
+/* A session that a client was told of. */
+struct seen_session {
+    uint32_t handle;
+    uint64_t secret;
+};
+
 struct restart {
     struct stamp at;
     uint32_t epoch;
@@ -109,7 +115,8 @@ enum event_kind {
     EVENT_FINISH,      /* index: finish, invoked */
     EVENT_FINISH_DONE, /* index: finish */
     EVENT_RESTARTED,
-    EVENT_END, /* everything was drained */
+    EVENT_SESSION, /* index: session */
+    EVENT_END,     /* everything was drained */
 };
 struct event {
     uint8_t kind;
@@ -126,8 +133,9 @@ struct history {
     struct seen_message *messages;
     struct seen_lease *leases;
     struct seen_finish *finishes;
-    uint32_t n_queues, n_puts, n_messages, n_leases, n_finishes;
-    uint32_t room[5]; /* of each table above */
+    struct seen_session *sessions;
+    uint32_t n_queues, n_puts, n_messages, n_leases, n_finishes, n_sessions;
+    uint32_t room[6]; /* of each table above */
     uint32_t *by_id;  /* open addressing over messages */
     uint32_t ids_mask;
     uint64_t proven;
@@ -173,6 +181,9 @@ void history_show(struct history *h, uint32_t queue, const uint8_t *receipt, uin
 
 uint32_t history_finish(struct history *h, const struct seen_finish *f);
 void history_finish_done(struct history *h, uint32_t finish, enum outcome o, enum leat_status status, struct stamp now);
+
+/* history_session: the broker says hello, in a new session or an old one. */
+void history_session(struct history *h, const struct seen_session *s, struct stamp now);
 
 /* history_crash: the broker is gone. history_restarted: log time goes on at now.log, in a new epoch. */
 void history_crash(struct history *h, struct stamp now);

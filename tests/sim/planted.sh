@@ -9,7 +9,7 @@ table=
 SEEDS=${SEEDS:-2000}
 # What no seed is sure to see: which test does.
 declare -A unit=([51]=test_journal_clean [52]=test_image)
-all=(1 2 3 4 5 6 7 8 9 10 19 20 21 23 24 25 28 29 30 31 32 33 34 35 37 38 39 41 50 51 52 53 60 61)
+all=(1 2 3 4 5 6 7 8 9 10 19 20 21 23 24 25 28 29 30 31 32 33 34 35 37 38 39 41 50 51 52 53 60 61 62)
 [ "${1:-}" = --list ] && printf '%s\n' "${all[@]}" && exit
 bugs=("$@")
 [ ${#bugs[@]} -gt 0 ] || bugs=("${all[@]}")

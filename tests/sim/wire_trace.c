@@ -43,3 +43,17 @@ void wire_trace_print(uint64_t now, const struct packet *p)
     }
     printf("\n");
 }
+
+bool wire_trace_hello(const struct packet *p, struct reply_hello *hello)
+{
+    const uint8_t *bytes = (const uint8_t *)p->bytes;
+    int32_t size = p->to_client && p->size > 0 ? frame_size(bytes, p->size) : 0;
+    struct frame f;
+    struct frame_op op;
+    enum leat_status status = LEAT_OK;
+    uint32_t offset = 0;
+    if (size <= 0 || (uint32_t)size > p->size || frame_decode(&f, bytes, (size_t)size) != LEAT_OK)
+        return false;
+    return !(f.flags & FRAME_FRAGMENT) && frame_next_op(&f, &offset, &op, &status) && op.op == OP_HELLO &&
+           op.status == LEAT_OK && reply_hello_decode(&op, hello);
+}

@@ -134,7 +134,10 @@ static void packet(struct world *w, struct packet *p)
     uint32_t head = p->size < HASHED_BYTES ? p->size : HASHED_BYTES;
     world_note(w, (uint64_t)p->peer << 32 | p->size << 1 | p->to_client, hash_bytes(p->bytes, head));
     uint32_t link = p->link;
+    struct reply_hello hello;
     w->replies += p->to_client;
+    if (wire_trace_hello(p, &hello))
+        history_session(&w->history, &(struct seen_session){hello.session, hello.secret}, world_stamp(w));
     if (w->wire)
         wire_trace_print(w->now, p);
     read_packets(w, link, net_arrive(&w->net, p));

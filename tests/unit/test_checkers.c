@@ -559,6 +559,18 @@ TEST(checkers, epoch_rejects_one_that_was_there_before)
     end(&t, "P1");
 }
 
+TEST(checkers, session_rejects_a_handle_that_is_given_twice)
+{
+    struct tale t;
+    begin(&t);
+    history_session(&t.h, &(struct seen_session){0x10001, 7}, at(&t, 10));
+    history_session(&t.h, &(struct seen_session){0x10001, 7}, at(&t, 20)); /* resumed */
+    history_session(&t.h, &(struct seen_session){0x20001, 8}, at(&t, 30));
+    assert_false(t.h.failed);
+    history_session(&t.h, &(struct seen_session){0x10001, 9}, at(&t, 40));
+    end(&t, "P1");
+}
+
 TEST(checkers, reserve_rejects_an_ack_that_found_no_space)
 {
     struct tale t;

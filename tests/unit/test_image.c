@@ -392,8 +392,8 @@ TEST(image, sessions_stand_in_it_and_are_found_again)
     begin(&l, 3);
     assert_int_equal(session_open_table(&sessions, 16), LEAT_OK);
     assert_int_equal(session_open_table(&again, 16), LEAT_OK);
-    uint32_t first = session_open(&sessions, session_next_handle(&sessions), 8, 77)->handle;
-    uint32_t second = session_open(&sessions, session_next_handle(&sessions), 64, 78)->handle;
+    uint32_t first = session_open(&sessions, session_next_handle(&sessions, 1), 8, 77)->handle;
+    uint32_t second = session_open(&sessions, session_next_handle(&sessions, 1), 64, 78)->handle;
     session_end(&sessions, first);
     struct image i;
     struct image_slab more = {&sessions.sessions, "sessions_max"};
@@ -416,7 +416,7 @@ TEST(image, sessions_stand_in_it_and_are_found_again)
     assert_true(session_find(&again, second)->secret == 78);
     assert_int_equal(session_done(session_find(&again, second), 1), 0);
     assert_int_equal(session_done(session_find(&sessions, second), 1), 1);
-    assert_true(session_open(&again, session_next_handle(&again), 8, 1)->handle != first);
+    assert_true(session_open(&again, session_next_handle(&again, 1), 8, 1)->handle != first);
     session_write(&again, second)->window = 0;
     assert_false(session_sound(&again));
     engine_close(&e);

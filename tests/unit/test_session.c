@@ -7,7 +7,7 @@
 static struct session *fresh(struct session_table *t, uint16_t window)
 {
     assert_int_equal(session_open_table(t, 4), LEAT_OK);
-    return session_open(t, session_next_handle(t), window, 99);
+    return session_open(t, session_next_handle(t, 1), window, 99);
 }
 
 static void execute(struct session *s, uint64_t number)
@@ -98,15 +98,46 @@ TEST(session, a_handle_of_an_ended_session_finds_nobody)
     uint32_t handle = s->handle;
     session_end(&t, handle);
     assert_null(session_find(&t, handle));
-    s = session_open(&t, session_next_handle(&t), 64, 1);
+    s = session_open(&t, session_next_handle(&t, 1), 64, 1);
     assert_int_not_equal(s->handle, handle);
     assert_null(session_find(&t, handle));
     assert_null(session_find(&t, 0));
     assert_null(session_find(&t, UINT32_MAX));
     for (unsigned i = 0; i < 3; i++)
-        assert_non_null(session_open(&t, session_next_handle(&t), 8, 1));
-    assert_int_equal(session_next_handle(&t), 0);
+        assert_non_null(session_open(&t, session_next_handle(&t, 1), 8, 1));
+    assert_int_equal(session_next_handle(&t, 1), 0);
     session_close_table(&t);
+}
+
+/* Memory-class sessions are answered before they are durable. */
+TEST(session, a_handle_that_a_crash_has_forgotten_is_not_given_again)
+{
+    struct session_table before, after;
+    struct session *s = fresh(&before, 8);
+    uint32_t kept = s->handle, forgotten[3];
+    session_end(&before, kept);
+    for (unsigned i = 0; i < 3; i++) {
+        s = session_open(&before, session_next_handle(&before, 1), 8, 1);
+        forgotten[i] = s->handle;
+        session_end(&before, s->handle);
+    }
+    assert_int_equal(session_open_table(&after, 4), LEAT_OK);
+    assert_true(session_may_open(&after, kept));
+    assert_false(session_may_open(&after, kept + 1)); /* another slot is next */
+    assert_false(session_may_open(&after, kept & 0xffff));
+    session_open(&after, kept, 8, 99);
+    session_end(&after, kept);
+    assert_false(session_may_open(&after, kept));
+    for (unsigned i = 0; i < 2000; i++) {
+        uint32_t handle = session_next_handle(&after, 2);
+        assert_true(handle >> 16 != 0);
+        for (unsigned k = 0; k < 3; k++)
+            assert_int_not_equal(handle, forgotten[k]);
+        session_open(&after, handle, 8, 1);
+        session_end(&after, handle);
+    }
+    session_close_table(&before);
+    session_close_table(&after);
 }
 
 /* A parked take is unanswered, a stat behind it was answered and left no trace in the log: the broker that starts again
