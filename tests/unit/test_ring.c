@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -306,6 +307,64 @@ TEST(lockfile, a_second_holder_is_told_who_has_it_and_gets_it_when_the_first_is_
     rmdir(directory);
     assert_true(lockfile_gone(second));
     lockfile_release(second);
+}
+
+/* In place of libc's: tells of each try, and at a given one the holder dies. */
+static struct {
+    pid_t holder;
+    unsigned refused, dies_at;
+} locks;
+
+int flock(int fd, int operation)
+{
+    int rc = (int)syscall(SYS_flock, fd, operation);
+    if (rc == 0 || ++locks.refused != locks.dies_at)
+        return rc;
+    kill(locks.holder, SIGKILL);
+    assert_int_equal(waitpid(locks.holder, NULL, 0), locks.holder);
+    errno = EWOULDBLOCK;
+    return -1;
+}
+
+static pid_t lockfile_holder(const char *directory)
+{
+    char error[256], byte = 0;
+    int ready[2], lock;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nobody behind */
+        byte = lockfile_take(&lock, directory, error) == LEAT_OK;
+        if (write(ready[1], &byte, 1) == 1)
+            pause();
+        _exit(1);
+    }
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_true(byte);
+    close(ready[0]);
+    close(ready[1]);
+    return child;
+}
+
+TEST(lockfile, a_holder_that_dies_while_another_waits_gives_way_to_it)
+{
+    char directory[] = "build-lockfile-XXXXXX", error[256] = "", file[64], note[24] = "";
+    int lock;
+    assert_non_null(mkdtemp(directory));
+    locks.holder = lockfile_holder(directory);
+    locks.refused = 0;
+    locks.dies_at = 3;
+    assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
+    locks.dies_at = 0;
+    assert_int_equal(locks.refused, 3);
+    snprintf(file, sizeof file, "%s/lock", directory);
+    int fd = open(file, O_RDONLY);
+    assert_true(read(fd, note, sizeof note - 1) > 0);
+    close(fd);
+    assert_int_equal(atoi(note), getpid());
+    unlink(file);
+    lockfile_release(lock);
+    rmdir(directory);
 }
 
 TEST(lockfile, what_is_not_a_directory_or_has_no_parent_is_refused_with_its_path)
