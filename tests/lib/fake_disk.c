@@ -122,14 +122,18 @@ static void op_write(struct disk *d, struct file *f, const struct disk_op *op, s
 {
     uint32_t size = o->result > 0 && (uint32_t)o->result < op->size ? (uint32_t)o->result : op->size;
     struct fake_place to = fake_lie_write(d, f, op, size == op->size);
+    bool astray = to.file != f || to.offset != op->offset;
     for (uint32_t at = 0; at < size; at += DISK_BLOCK) {
+        struct page *p = fake_disk_page(to.file, to.offset + at);
         uint32_t n = size - at < DISK_BLOCK ? size - at : DISK_BLOCK;
-        memcpy(fake_disk_page(to.file, to.offset + at)->seen, (const uint8_t *)op->data + at, n);
+        memcpy(p->seen, (const uint8_t *)op->data + at, n);
+        if (astray) /* for good: no flush and no crash decides on it */
+            memcpy(p->durable, (const uint8_t *)op->data + at, n);
         to.file->spoiled[(to.offset + at) / DISK_BLOCK] = false;
     }
-    o->write = ++d->next_id;
-    struct write w = {.offset = to.offset, .size = size, .state = UNDER_WAY, .id = o->write};
-    w.file = (uint32_t)(to.file - d->files);
+    struct write w = {.offset = op->offset, .size = astray ? 0 : size, .state = UNDER_WAY};
+    w.file = (uint32_t)(f - d->files);
+    w.id = o->write = ++d->next_id;
     record_add(d, &w);
 }
 
