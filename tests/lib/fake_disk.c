@@ -108,16 +108,6 @@ static struct file *handle_file(struct disk *d, uint32_t handle)
     return &d->files[d->handles[handle]];
 }
 
-static void record_add(struct disk *d, const struct write *w)
-{
-    if (d->write_count == d->write_room) {
-        d->write_room = d->write_room ? d->write_room * 2 : 64;
-        d->writes = realloc(d->writes, d->write_room * sizeof d->writes[0]);
-        must(d->writes);
-    }
-    d->writes[d->write_count++] = *w;
-}
-
 static void op_write(struct disk *d, struct file *f, const struct disk_op *op, struct op *o)
 {
     uint32_t size = o->result > 0 && (uint32_t)o->result < op->size ? (uint32_t)o->result : op->size;
@@ -134,7 +124,7 @@ static void op_write(struct disk *d, struct file *f, const struct disk_op *op, s
     struct write w = {.offset = op->offset, .size = astray ? 0 : size, .state = UNDER_WAY};
     w.file = (uint32_t)(f - d->files);
     w.id = o->write = ++d->next_id;
-    record_add(d, &w);
+    fake_write_add(d, &w);
 }
 
 static void fill(struct file *f, uint64_t offset, uint8_t *data, uint32_t size)
@@ -218,88 +208,6 @@ bool disk_submit(struct disk *d, const struct disk_op *op)
     return true;
 }
 
-static void promote(struct disk *d, const struct write *w)
-{
-    struct file *f = &d->files[w->file];
-    for (uint64_t at = w->offset; at < w->offset + w->size; at += DISK_BLOCK) {
-        uint64_t left = w->offset + w->size - at;
-        struct page *p = fake_disk_page(f, at);
-        memcpy(p->durable, p->seen, left < DISK_BLOCK ? left : DISK_BLOCK);
-    }
-}
-
-/* Every record of the file that the flush covers is promoted, or marked lost when it failed. A record that completed
- * after the flush was submitted has `fresh` set by its completion being later: compared by the flush's own list. */
-static void flush_done(struct disk *d, const struct op *o)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < d->write_count; i++) {
-        struct write *w = &d->writes[i];
-        bool covered = w->file == o->file && w->state == COMPLETE && w->id <= o->horizon;
-        if (covered && o->result == 0) {
-            promote(d, w);
-            continue;
-        }
-        if (covered)
-            w->state = LOST;
-        d->writes[kept++] = *w;
-    }
-    d->write_count = kept;
-}
-
-void fake_disk_settle(struct disk *d)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < d->write_count; i++)
-        if (d->writes[i].state == COMPLETE)
-            promote(d, &d->writes[i]);
-        else
-            d->writes[kept++] = d->writes[i];
-    d->write_count = kept;
-}
-
-/* What is durable now can no longer be lost with an older write of the same place. */
-static void supersede(struct disk *d, const struct write *by)
-{
-    uint64_t from = by->offset, end = by->offset + by->size;
-    for (uint32_t i = d->write_count; i-- > 0;) {
-        struct write w = d->writes[i];
-        uint64_t last = w.offset + w.size;
-        if (w.file != by->file || w.state == UNDER_WAY || w.id > by->id || w.offset >= end || from >= last)
-            continue;
-        d->writes[i].size = w.offset < from ? (uint32_t)(from - w.offset) : 0;
-        if (d->writes[i].size == 0) {
-            memmove(d->writes + i, d->writes + i + 1, (d->write_count - i - 1) * sizeof d->writes[0]);
-            d->write_count--;
-        }
-        if (last > end) {
-            w.offset = end;
-            w.size = (uint32_t)(last - end);
-            record_add(d, &w);
-        }
-    }
-}
-
-static void write_done(struct disk *d, const struct op *o)
-{
-    uint32_t i = 0;
-    while (d->writes[i].id != o->write)
-        i++;
-    if (o->result <= 0)
-        return; /* nobody knows what became of it */
-    if (!o->durable) {
-        /* a new name, so that a flush that was submitted before does not cover it */
-        d->writes[i].id = ++d->next_id;
-        d->writes[i].state = COMPLETE;
-        return;
-    }
-    struct write done = d->writes[i];
-    promote(d, &done);
-    memmove(d->writes + i, d->writes + i + 1, (d->write_count - i - 1) * sizeof d->writes[0]);
-    d->write_count--;
-    supersede(d, &done);
-}
-
 /* What was written while the read was under way may be what it gives. */
 static void read_done(struct disk *d, const struct op *o)
 {
@@ -319,9 +227,9 @@ static void complete(struct disk *d, struct op *o)
     } else if (!alive(d)) {
         o->result = -EIO;
     } else if (o->kind == DISK_FLUSH) {
-        flush_done(d, o);
+        fake_write_flushed(d, o);
     } else if (o->kind == DISK_WRITE) {
-        write_done(d, o);
+        fake_write_done(d, o);
     } else if (o->data) {
         read_done(d, o);
     }

@@ -93,6 +93,12 @@ void fake_disk_sweep(struct disk *d);
 struct page *fake_disk_new_page(void);
 void fake_disk_free_page(struct page *p);
 
+/* fake_write.c. fake_write_add: the record of a write that begins. fake_write_done, fake_write_flushed: a write, a
+ * flush has ended. */
+void fake_write_add(struct disk *d, const struct write *w);
+void fake_write_done(struct disk *d, const struct op *o);
+void fake_write_flushed(struct disk *d, const struct op *o);
+
 struct fake_place {
     struct file *file;
     uint64_t offset;
