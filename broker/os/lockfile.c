@@ -14,9 +14,16 @@
 
 enum { TRIES = 50, PAUSE_MS = 20 };
 
+/* Without O_NONBLOCK, a pipe that somebody has put in its place would keep us for ever. */
 static int lockfile_note(int directory, int flags)
 {
-    return openat(directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return openat(directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+}
+
+static bool lockfile_is_a_file(int directory)
+{
+    struct stat s;
+    return fstatat(directory, "lock", &s, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(s.st_mode);
 }
 
 static enum leat_status lockfile_busy(int lock, const char *directory, char error[256])
@@ -66,6 +73,12 @@ enum leat_status lockfile_take(int *lock, const char *directory, char error[256]
         status = directory_status(rc, "lock", directory, error);
     if (status != LEAT_OK)
         goto err0;
+    if (!lockfile_is_a_file(at)) {
+        snprintf(error, 256, "%s/lock is no regular file: remove it, the broker keeps a note of its process there",
+                 directory);
+        status = LEAT_DISK_ERROR;
+        goto err0;
+    }
     int fd = lockfile_note(at, O_RDWR | O_CREAT);
     if (fd < 0) {
         status = directory_status(errno, "make the file lock in", directory, error);

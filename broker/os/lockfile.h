@@ -3,8 +3,8 @@
  *
  * Take it before anything else in the directory is touched; it makes the directory when it is missing. Blocks up to a
  * second while another holds it (a broker that is being restarted). DIRECTORY/lock has the holder's process id for
- * people. Failure: LEAT_BUSY (another broker, or leat fsck, dump or explain reads there), or as directory_open();
- * `error` gets one sentence. Thread: start-up only. */
+ * people; LEAT_DISK_ERROR when that is there and no regular file. Failure: LEAT_BUSY (another broker, or leat fsck,
+ * dump or explain reads there), or as directory_open(); `error` gets one sentence. Thread: start-up only. */
 #ifndef LEAT_OS_LOCKFILE_H
 #define LEAT_OS_LOCKFILE_H
 

@@ -182,6 +182,11 @@ is "a missing parent is 74" refuses 74 "$T/leatd" --data "$T/no/where" "${free[@
 is "and the path is named" says "$T/no/where"
 printf x >"$T/file"
 is "a file for a directory is 74" refuses 74 "$T/leatd" --data "$T/file" "${free[@]}"
+cp -r "$T/d" "$T/pipe"
+rm -f "$T/pipe/lock"
+mkfifo "$T/pipe/lock"
+is "a pipe for the lock is 74" refuses 74 "$T/leatd" --data "$T/pipe" "${free[@]}"
+is "and is named" says "$T/pipe/lock is no regular file: remove it"
 cp -r "$T/d" "$T/rot"
 head -c "$(stat -c %s "$T/rot/manifest")" /dev/urandom >"$T/rot/manifest"
 sums=$(cd "$T/rot" && cksum log-* checkpoint-* manifest)

@@ -377,6 +377,30 @@ TEST(lockfile, what_is_not_a_directory_or_has_no_parent_is_refused_with_its_path
     assert_non_null(strstr(error, "/no/such/parent"));
 }
 
+TEST(lockfile, a_note_that_is_no_regular_file_is_refused_and_one_that_becomes_a_pipe_keeps_nobody)
+{
+    char directory[] = "build-lockfile-XXXXXX", error[256] = "", file[64], wanted[96];
+    int lock, second;
+    assert_non_null(mkdtemp(directory));
+    snprintf(file, sizeof file, "%s/lock", directory);
+    snprintf(wanted, sizeof wanted, "%s is no regular file", file);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(i == 0 ? mkfifo(file, 0600) : i == 1 ? mkdir(file, 0700) : symlink("elsewhere", file), 0);
+        assert_int_equal(lockfile_take(&lock, directory, error), LEAT_DISK_ERROR);
+        assert_memory_equal(error, wanted, strlen(wanted));
+        assert_int_equal(remove(file), 0);
+    }
+    assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(mkfifo(file, 0600), 0); /* nobody reads it, nobody writes it */
+    alarm(10);                               /* whoever waits for it is ended */
+    assert_int_equal(lockfile_take(&second, directory, error), LEAT_BUSY);
+    lockfile_release(lock);
+    alarm(0);
+    unlink(file);
+    rmdir(directory);
+}
+
 TEST(clock, time_goes_on_and_the_boot_has_an_id)
 {
     struct instant a = clock_now(), b = clock_now();
