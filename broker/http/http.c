@@ -6,6 +6,10 @@
  *
  * libmicrohttpd never blocks here: a request that needs the shard is suspended, and resumed when survey_collect() says
  * that its question is answered. The answer to /metrics is written once per snapshot and shared by all who wait for it.
+ * Of a daemon's places for connections, one is kept free: the connection that takes the last one makes another give
+ * way, the one that has gone longest without a step (its request complete, its answer gone). Those that wait for the
+ * shard stay, as they go on within a second. So who is slow, or idle, or does not read, locks nobody out.
+ *
  * The thread sleeps in one place, epoll_wait(), over the daemons (one per address) and the bell that the mailboxes
  * ring.
  */
@@ -17,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
@@ -41,8 +46,16 @@ struct visit {
     enum { WAITING, ANSWERED, LATE } state;
 };
 
+/* A connection's place: free when it has no connection. */
+struct place {
+    struct MHD_Connection *connection;
+    uint64_t step; /* the number of its last one */
+};
+
 struct http {
     struct MHD_Daemon *daemons[LISTEN_MAX];
+    struct place places[LISTEN_MAX][HTTP_CONNECTIONS];
+    uint64_t steps;
     bool full[LISTEN_MAX]; /* at its limit when we looked last */
     unsigned daemon_count;
     uint16_t port;
@@ -91,6 +104,59 @@ static enum MHD_Result answer_visit(struct http *h, const struct visit *v)
     return MHD_queue_response(v->connection, MHD_HTTP_OK, h->metrics);
 }
 
+static struct place *place_of(struct MHD_Connection *c)
+{
+    return MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static struct place *free_place(struct http *h, struct MHD_Connection *c)
+{
+    const struct MHD_Daemon *d = MHD_get_connection_info(c, MHD_CONNECTION_INFO_DAEMON)->daemon;
+    for (unsigned daemon = 0; daemon < h->daemon_count; daemon++)
+        for (unsigned i = 0; h->daemons[daemon] == d && i < HTTP_CONNECTIONS; i++)
+            if (!h->places[daemon][i].connection)
+                return &h->places[daemon][i];
+    return NULL;
+}
+
+static void on_connection(void *context, struct MHD_Connection *c, void **place,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http *h = context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct place *p = free_place(h, c);
+        must(p != NULL); /* the daemon has as many connections, at most */
+        *p = (struct place){.connection = c, .step = ++h->steps};
+        *place = p;
+    } else {
+        *(struct place *)*place = (struct place){0};
+    }
+}
+
+static bool is_suspended(struct MHD_Connection *c)
+{
+    return MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED)->suspended == MHD_YES;
+}
+
+/* The connection that has gone longest without a step ends, unless it is the only one that does not wait: it has come
+ * just now perhaps, and the others go on within a second. */
+static void make_room(struct place places[HTTP_CONNECTIONS])
+{
+    struct place *oldest = NULL;
+    unsigned others = 0;
+    for (struct place *p = places; p < places + HTTP_CONNECTIONS; p++) {
+        if (!p->connection || is_suspended(p->connection))
+            continue;
+        others += oldest != NULL;
+        if (!oldest || p->step < oldest->step)
+            oldest = p;
+    }
+    if (others == 0)
+        return;
+    mark(http_gives_way);
+    shutdown(MHD_get_connection_info(oldest->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd, SHUT_RDWR);
+}
+
 static enum MHD_Result begin_visit(struct http *h, struct MHD_Connection *c, enum question q, void **state)
 {
     struct visit *v = malloc(sizeof *v); /* as many as connections, at most */
@@ -113,6 +179,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     (void)version;
     (void)upload;
     (void)upload_size;
+    place_of(c)->step = ++h->steps;
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
         return answer(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD\n");
     if (!*state) {
@@ -132,9 +199,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
 
 static void on_end(void *context, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode why)
 {
-    (void)context;
-    (void)c;
+    struct http *h = context;
     (void)why;
+    place_of(c)->step = ++h->steps;
     if (*state && *state != &seen) {
         struct visit *v = *state; /* not among those that wait: a suspended request does not end */
         must(v->state != WAITING);
@@ -185,18 +252,18 @@ static bool is_full(struct MHD_Daemon *d)
 }
 
 /* A daemon at its limit of connections stops listening, and begins again only in the run after the one in which some
- * ended: nothing would wake us for that. */
-static void run_daemon(struct http *h, unsigned i)
+ * ended: nothing would wake us for that. And who took the last place is heard in one more run, before anybody gives way
+ * to the next. True: it is to be run again at once. */
+static bool run_daemon(struct http *h, unsigned i)
 {
+    bool was_full = h->full[i];
     MHD_run(h->daemons[i]);
-    bool full = is_full(h->daemons[i]);
-    while (h->full[i] && !full) {
+    h->full[i] = is_full(h->daemons[i]);
+    if (was_full && h->full[i])
+        make_room(h->places[i]);
+    if (was_full && !h->full[i])
         mark(http_listens_again);
-        h->full[i] = false;
-        MHD_run(h->daemons[i]);
-        full = is_full(h->daemons[i]);
-    }
-    h->full[i] = full;
+    return was_full != h->full[i];
 }
 
 /* The thread's step: letters, then requests. Answers how long it may sleep, in milliseconds; -1: for ever. */
@@ -210,7 +277,8 @@ static int step(struct http *h)
     int sleep_ms = -1;
     for (unsigned i = 0; i < h->daemon_count; i++) {
         MHD_UNSIGNED_LONG_LONG ms;
-        run_daemon(h, i);
+        if (run_daemon(h, i))
+            sleep_ms = 0;
         if (MHD_get_timeout(h->daemons[i], &ms) == MHD_YES && (sleep_ms < 0 || (int)ms < sleep_ms))
             sleep_ms = ms > HTTP_ANSWER_MS ? HTTP_ANSWER_MS : (int)ms;
     }
@@ -252,11 +320,11 @@ static bool watch(int epoll, int fd)
 
 static bool open_daemon(struct http *h, int fd)
 {
-    struct MHD_Daemon *d =
-        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h,
-                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                         (size_t)HTTP_HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_end, h, MHD_OPTION_END);
+    struct MHD_Daemon *d = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, h, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_HEAD_MAX, MHD_OPTION_NOTIFY_COMPLETED, on_end, h,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_END);
     if (!d)
         return false;
     h->daemons[h->daemon_count++] = d;

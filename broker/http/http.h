@@ -4,10 +4,11 @@
  * letters; so the shard's part in a scrape is some microseconds. /healthz is 200 when the shard has answered a letter
  * within a second, else 503. Other paths are 404, other methods 405.
  *
- * Strangers: at most HTTP_CONNECTIONS at once, HTTP_HEAD_MAX bytes for a request's line and headers, ten seconds of
- * silence; bodies are refused unread. Units: bytes. Memory: connections * head, plus about 8 KiB per queue shown.
- * Failure: at open as net/tcp_listen.h, LEAT_NO_MEMORY; one sentence in `error`. Thread: open and close on the shard's;
- * both mailboxes are answered there. */
+ * Strangers: at most HTTP_CONNECTIONS at once on an address, HTTP_HEAD_MAX bytes for a request's line and headers, ten
+ * seconds of silence; bodies are refused unread. The connection that takes the last place makes another give way, the
+ * one that has gone longest without a step: its request's head complete, or its answer sent. Units: bytes. Memory:
+ * connections * head, plus about 8 KiB per queue shown. Failure: at open as net/tcp_listen.h, LEAT_NO_MEMORY; one
+ * sentence in `error`. Thread: open and close on the shard's; both mailboxes are answered there. */
 #ifndef LEAT_HTTP_HTTP_H
 #define LEAT_HTTP_HTTP_H
 

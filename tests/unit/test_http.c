@@ -13,7 +13,7 @@
 #include "metrics.h"
 #include "test.h"
 
-enum { QUEUES = 150 };
+enum { QUEUES = 150, PATIENCE_MS = 5000 };
 
 /* The shard's thread: answers as long as it is not told to be silent. */
 struct fake {
@@ -256,6 +256,130 @@ TEST(http, connections_beyond_the_limit_wait_until_others_end)
     for (unsigned i = 0; i < HTTP_CONNECTIONS; i++)
         close(fds[i]);
     assert_memory_equal(hear(fds[HTTP_CONNECTIONS]), "HTTP/1.1 200 ", 13);
+    fake_close(&f);
+}
+
+/* Whether the other end has closed, or does before long: sooner than silence alone would end a connection. */
+static bool closes(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    char byte;
+    return poll(&p, 1, PATIENCE_MS) == 1 && recv(fd, &byte, 1, MSG_DONTWAIT) <= 0;
+}
+
+/* What the other end says until `end`, or its silence. */
+static bool hears(int fd, const char *end)
+{
+    char text[4096] = "";
+    size_t size = 0;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (!strstr(text, end) && size < sizeof text - 1 && poll(&p, 1, PATIENCE_MS) == 1) {
+        ssize_t n = recv(fd, text + size, sizeof text - 1 - size, MSG_DONTWAIT);
+        if (n <= 0)
+            break;
+        text[size += (size_t)n] = 0;
+    }
+    return strstr(text, end) != NULL;
+}
+
+static bool is_healthy(const struct fake *f)
+{
+    int fd = dial(f);
+    say(fd, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    bool healthy = hears(fd, "\r\n\r\nok\n");
+    close(fd);
+    return healthy;
+}
+
+TEST(http, slow_heads_lock_nobody_out_the_one_that_began_first_gives_way)
+{
+    enum { SLOW = 3 * HTTP_CONNECTIONS };
+    struct fake f;
+    int fds[SLOW];
+    fake_open(&f, 10);
+    uint64_t before = mark_count("http_gives_way");
+    for (unsigned i = 0; i < SLOW; i++) {
+        fds[i] = dial(&f);
+        say(fds[i], "GET / HTTP/1.1\r\nX: ");
+    }
+    assert_true(is_healthy(&f));
+    assert_true(mark_count("http_gives_way") - before > SLOW - HTTP_CONNECTIONS);
+    for (unsigned i = 0; i < SLOW - HTTP_CONNECTIONS; i++)
+        assert_true(closes(fds[i]));
+    for (unsigned i = SLOW - HTTP_CONNECTIONS + 2; i < SLOW; i++) { /* a drop more changes nobody's turn */
+        say(fds[i], "a");
+        assert_true(is_healthy(&f));
+    }
+    say(fds[SLOW - 1], "\r\nHost: x\r\n\r\n"); /* slow is not wrong */
+    assert_true(hears(fds[SLOW - 1], "/healthz"));
+    for (unsigned i = 0; i < SLOW; i++)
+        close(fds[i]);
+    fake_close(&f);
+}
+
+TEST(http, idle_connections_give_way_in_the_order_in_which_they_were_used)
+{
+    enum { LAST = HTTP_CONNECTIONS - 2 }; /* with it, all places are taken but the free one */
+    struct fake f;
+    int fds[HTTP_CONNECTIONS];
+    fake_open(&f, 10);
+    for (unsigned i = 0; i <= LAST; i++) {
+        fds[i] = dial(&f);
+        say(fds[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(hears(fds[i], "else 503\n"));
+    }
+    say(fds[0], "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(hears(fds[0], "\r\n\r\nok\n"));
+    assert_true(is_healthy(&f));
+    assert_true(closes(fds[1]));
+    for (unsigned i = 0; i <= LAST; i += i == 0 ? 2 : 1) {
+        say(fds[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(hears(fds[i], "else 503\n"));
+    }
+    for (unsigned i = 0; i <= LAST; i++)
+        close(fds[i]);
+    fake_close(&f);
+}
+
+TEST(http, who_does_not_read_gives_way)
+{
+    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct fake f;
+    int fds[HTTP_CONNECTIONS], size = 1;
+    fake_open(&f, 1000);
+    for (unsigned i = 0; i < HTTP_CONNECTIONS; i++) {
+        fds[i] = dial(&f);
+        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+        for (unsigned n = 0; n < 200; n++) /* some MiB of answers: more than the sockets hold */
+            send(fds[i], request, sizeof request - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    assert_true(is_healthy(&f));
+    assert_true(is_healthy(&f));
+    for (unsigned i = 0; i < HTTP_CONNECTIONS; i++)
+        close(fds[i]);
+    fake_close(&f);
+}
+
+TEST(http, who_waits_for_the_shard_does_not_give_way)
+{
+    enum { WAIT = HTTP_CONNECTIONS - 1 };
+    struct fake f;
+    int fds[WAIT];
+    fake_open(&f, 10);
+    fake_tell(&f, &f.silent, true);
+    for (unsigned i = 0; i < WAIT; i++) {
+        fds[i] = dial(&f);
+        say(fds[i], "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    }
+    int slow = dial(&f); /* takes the last place */
+    say(slow, "GET ");
+    int late = dial(&f);
+    say(late, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_true(hears(late, "else 503\n"));
+    for (unsigned i = 0; i < WAIT; i++)
+        assert_memory_equal(hear(fds[i]), "HTTP/1.1 503 ", 13);
+    close(slow);
+    close(late);
     fake_close(&f);
 }
 
