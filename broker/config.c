@@ -362,7 +362,6 @@ static bool log_fits(const struct config *c, char error[CONFIG_ERROR_MAX])
 {
     char is[CONFIG_VALUE_MAX], may[CONFIG_VALUE_MAX], of[CONFIG_VALUE_MAX];
     uint64_t hot_least = (c->depth + 2) * c->block_max, block_least = c->body_max + CONFIG_BLOCK_REST;
-    uint64_t disk_least = CONFIG_SEGMENTS_MIN * c->segment_size, disk_most = CONFIG_SEGMENTS_MAX * c->segment_size;
     if (c->block_max * 2 > c->segment_size)
         return refuse(error,
                       "block_max is %s, but at most %s is possible: half of segment_size %s; lower block_max, or raise "
@@ -381,19 +380,23 @@ static bool log_fits(const struct config *c, char error[CONFIG_ERROR_MAX])
                       "hot_max, or lower depth or block_max",
                       config_size_text(is, c->hot_max), config_size_text(may, hot_least), c->depth,
                       config_size_text(of, c->block_max));
-    if (c->disk_max != 0 && c->disk_max < disk_least)
-        return refuse(error,
-                      "disk_max is %s, but at least %s is needed: %d times segment_size %s; raise disk_max, or lower "
-                      "segment_size",
-                      config_size_text(is, c->disk_max), config_size_text(may, disk_least), CONFIG_SEGMENTS_MIN,
-                      config_size_text(of, c->segment_size));
-    if (c->disk_max / c->segment_size > CONFIG_SEGMENTS_MAX)
-        return refuse(error,
-                      "disk_max is %s, but at most %s is possible: %d times segment_size %s; lower disk_max, or raise "
-                      "segment_size",
-                      config_size_text(is, c->disk_max), config_size_text(may, disk_most), CONFIG_SEGMENTS_MAX,
-                      config_size_text(of, c->segment_size));
     return true;
+}
+
+bool config_disk_fits(const struct config *c, uint64_t kept, char error[CONFIG_ERROR_MAX])
+{
+    char is[CONFIG_VALUE_MAX], may[CONFIG_VALUE_MAX], of[CONFIG_VALUE_MAX];
+    uint64_t segment = kept ? kept : c->segment_size;
+    uint64_t least = CONFIG_SEGMENTS_MIN * segment, most = CONFIG_SEGMENTS_MAX * segment;
+    bool small = c->disk_max != 0 && c->disk_max < least;
+    if (!small && c->disk_max <= most)
+        return true;
+    const char *other = small ? ", or lower segment_size" : ", or raise segment_size";
+    return refuse(
+        error, "disk_max is %s, but at %s %s is %s: %d times segment_size %s%s%s; %s disk_max%s",
+        config_size_text(is, c->disk_max), small ? "least" : "most", config_size_text(may, small ? least : most),
+        small ? "needed" : "possible", small ? CONFIG_SEGMENTS_MIN : CONFIG_SEGMENTS_MAX, config_size_text(of, segment),
+        kept ? ", which is kept by data " : "", kept ? c->data : "", small ? "raise" : "lower", kept ? "" : other);
 }
 
 /* What no single option can be blamed for. */

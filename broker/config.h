@@ -58,6 +58,10 @@ bool config_given(const struct config *c, const char *field);
 /* config_by_flag: whether it holds what the command line says: when that is wrong, the exit code is 64, else 78. */
 bool config_by_flag(const struct config *c, const char *field);
 
+/* config_disk_fits: whether disk_max goes with the size of segments, which is the data directory's own, `kept`, where
+ * it has one, and segment_size where that is 0. */
+bool config_disk_fits(const struct config *c, uint64_t kept, char error[CONFIG_ERROR_MAX]);
+
 /* config_is_off: "none" in the place of an address or a path. */
 bool config_is_off(const char *text);
 

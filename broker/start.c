@@ -5,7 +5,9 @@
  * The local port is a door that may be missing: where DPDK does not start, that is said, and TCP serves alone. */
 #include "start.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,7 +88,29 @@ static void shard_options(struct shard_config *s, const struct config *c)
     s->journal.entropy = entropy_u64();
 }
 
+/* The size of the segments that the data directory has already; 0: none, as far as we can see. */
+static uint64_t segment_bytes_there(const char *data)
+{
+    uint64_t most = 0;
+    struct dirent *e;
+    struct stat s;
+    DIR *d = opendir(data);
+    while (d && (e = readdir(d)))
+        if (source_segment_number(e->d_name) != 0 && fstatat(dirfd(d), e->d_name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
+            S_ISREG(s.st_mode) && (uint64_t)s.st_size > most)
+            most = (uint64_t)s.st_size;
+    if (d)
+        closedir(d);
+    return most;
+}
+
 /* What can be refused before anything is touched. */
+static enum exits check_disk_max(const struct config *c)
+{
+    char error[CONFIG_ERROR_MAX];
+    return config_disk_fits(c, segment_bytes_there(c->data), error) ? EXITS_OK : refuse(EXITS_CONFIG, error);
+}
+
 static enum exits check_memory(const struct config *c, const struct shard_config *s)
 {
     struct budget b = {0};
@@ -321,7 +345,9 @@ enum exits start_broker(struct broker *b, const struct config *c)
     *b = (struct broker){.config = c, .wall_ns = clock_wall(), .lock = -1};
     raise_descriptors();
     shard_options(&s, c);
-    enum exits code = check_memory(c, &s);
+    enum exits code = check_disk_max(c);
+    if (code == EXITS_OK)
+        code = check_memory(c, &s);
     if (code == EXITS_OK)
         code = check_eal(c);
     if (code == EXITS_OK)

@@ -247,6 +247,15 @@ is "nor is" start --data "$T/little" "${free[@]}" "${small[@]}" --segment-size 1
 is "the right one" fails says segment_size
 is "SIGTERM ends it with 0" ends 0 TERM
 
+# So disk_max goes with those segments, not with the segment_size of a directory that would be made.
+is "disk_max fits the directory's own segment size" start --data "$T/little" "${free[@]}" "${small[@]}" --disk-max 16M
+is "SIGTERM ends it with 0" ends 0 TERM
+is "too little for it is 78" refuses 78 "$T/leatd" --data "$T/little" "${free[@]}" "${small[@]}" --disk-max 8M
+is "and says for which" says "16 times segment_size 1M, which is kept by data $T/little; raise disk_max"
+is "a new directory has segment_size: 78" refuses 78 "$T/leatd" --data "$T/little2" "${free[@]}" "${small[@]}" --disk-max 16M
+is "and says so" says "disk_max is 16M, but at least 1G is needed: 16 times segment_size 64M; raise disk_max, or lower segment_size"
+is "and nothing was touched" [ ! -e "$T/little2" ]
+
 if [ "$(id -u)" = 0 ]; then
     mkdir -m 700 "$T/mine"
     nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all)

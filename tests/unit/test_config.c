@@ -201,12 +201,6 @@ TEST(config, options_that_do_not_fit_each_other_are_refused)
          "hot_max is 39M, but at least 40M is needed: depth 8 + 2, times block_max 4M; raise hot_max, or lower depth "
          "or "
          "block_max"},
-        {{"--disk-max", "512M"},
-         "disk_max is 512M, but at least 1G is needed: 16 times segment_size 64M; raise disk_max, or lower "
-         "segment_size"},
-        {{"--disk-max", "1T"},
-         "disk_max is 1T, but at most 249600M is possible: 3900 times segment_size 64M; lower disk_max, or raise "
-         "segment_size"},
         {{"--block-max", "1M"},
          "block_max is 1M, but at least 1156K is needed: body_max 1M and 132K for attributes and for acknowledgements; "
          "raise block_max, or lower body_max"},
@@ -215,11 +209,36 @@ TEST(config, options_that_do_not_fit_each_other_are_refused)
         assert_int_equal(read_words(cases[i].words), CONFIG_BAD_VALUE);
         assert_string_equal(error, cases[i].says);
     }
-    assert_int_equal(READ("--disk-max", "1G"), CONFIG_READ);
     assert_int_equal(READ("--depth", "8", "--hot-max", "40M"), CONFIG_READ);
     assert_int_equal(READ("--segment-size", "8M"), CONFIG_READ);
     assert_int_equal(READ("--block-max", "1156K"), CONFIG_READ);
     assert_int_equal(READ("--block-max", "136K", "--body-max", "4K"), CONFIG_READ);
+}
+
+TEST(config, disk_max_goes_with_the_segments_that_are_there)
+{
+    enum { M = 1 << 20 };
+    assert_int_equal(READ("--disk-max", "512M", "--data", "here"), CONFIG_READ);
+    assert_false(config_disk_fits(&config, 0, error));
+    assert_string_equal(error, "disk_max is 512M, but at least 1G is needed: 16 times segment_size 64M; raise "
+                               "disk_max, or lower segment_size");
+    assert_true(config_disk_fits(&config, 4 * M, error));
+    assert_true(config_disk_fits(&config, 32 * M, error));
+    assert_false(config_disk_fits(&config, 33 * M, error));
+    assert_string_equal(error, "disk_max is 512M, but at least 528M is needed: 16 times segment_size 33M, which is "
+                               "kept by data here; raise disk_max");
+    assert_int_equal(READ("--disk-max", "1T", "--data", "here"), CONFIG_READ);
+    assert_false(config_disk_fits(&config, 0, error));
+    assert_string_equal(error, "disk_max is 1T, but at most 249600M is possible: 3900 times segment_size 64M; lower "
+                               "disk_max, or raise segment_size");
+    assert_false(config_disk_fits(&config, 4 * M, error));
+    assert_string_equal(error, "disk_max is 1T, but at most 15600M is possible: 3900 times segment_size 4M, which is "
+                               "kept by data here; lower disk_max");
+    assert_int_equal(READ("--disk-max", "1G"), CONFIG_READ);
+    assert_true(config_disk_fits(&config, 0, error));
+    assert_int_equal(READ(), CONFIG_READ); /* as much as there is */
+    assert_true(config_disk_fits(&config, 0, error));
+    assert_true(config_disk_fits(&config, 256 * M, error));
 }
 
 TEST(config, what_was_given_is_told_from_what_holds_by_itself)
