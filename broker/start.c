@@ -240,6 +240,7 @@ static enum exits open_shard(struct broker *b, struct shard_config *s)
            (unsigned long long)count.journal.replayed_image >> 10, (unsigned long long)count.queues,
            (unsigned long long)(count.ready + count.leased + count.delayed + count.dead));
     say_segment_size(b, count.journal.segment_bytes);
+    s->journal.segment_bytes = count.journal.segment_bytes; /* open_tcp() leaves descriptors for them */
     return EXITS_OK;
 }
 

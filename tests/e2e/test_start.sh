@@ -250,6 +250,14 @@ is "SIGTERM ends it with 0" ends 0 TERM
 # So disk_max goes with those segments, not with the segment_size of a directory that would be made.
 is "disk_max fits the directory's own segment size" start --data "$T/little" "${free[@]}" "${small[@]}" --disk-max 16M
 is "SIGTERM ends it with 0" ends 0 TERM
+as=(bash -c 'ulimit -n 1000; exec "$0" "$@"')
+is "with few descriptors, too" start --data "$T/little" "${free[@]}" "${small[@]}" --disk-max 16M
+left=$(grep -o 'only [0-9]* TCP connections' "$T/err")
+is "SIGTERM ends it with 0" ends 0 TERM
+is "and with the size said" start --data "$T/little" "${free[@]}" "${small[@]}" --disk-max 16M --segment-size 1M --block-max 256K
+is "as many are kept for its segments" says "${left:-nothing was said}"
+is "SIGTERM ends it with 0" ends 0 TERM
+as=()
 is "too little for it is 78" refuses 78 "$T/leatd" --data "$T/little" "${free[@]}" "${small[@]}" --disk-max 8M
 is "and says for which" says "16 times segment_size 1M, which is kept by data $T/little; raise disk_max"
 is "a new directory has segment_size: 78" refuses 78 "$T/leatd" --data "$T/little2" "${free[@]}" "${small[@]}" --disk-max 16M
