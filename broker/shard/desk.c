@@ -153,6 +153,25 @@ bool desk_crowded(const struct desk *d, uint8_t transport, uint32_t peer)
     return n >= DESK_PEER_SESSIONS;
 }
 
+struct desk_assemblies desk_assemblies(const struct desk *d, uint8_t transport, uint32_t peer)
+{
+    struct desk_assemblies held = {.oldest = DESK_NONE};
+    struct instant begun = INSTANT_NEVER;
+    for (uint32_t handle = *desk_chain(d, transport, peer); handle != DESK_NONE;) {
+        const struct desk_session *s = desk_session(d, handle);
+        if (s->assembly && s->peer == peer && s->transport == transport) {
+            held.bytes += s->assembly_total;
+            held.count++;
+            if (instant_before(s->assembly_begun, begun)) {
+                begun = s->assembly_begun;
+                held.oldest = handle;
+            }
+        }
+        handle = s->peer_next;
+    }
+    return held;
+}
+
 void desk_hello_hold(struct desk *d, uint32_t handle)
 {
     struct desk_session *s = desk_session(d, handle);

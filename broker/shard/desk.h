@@ -77,8 +77,8 @@ struct desk_session {
     uint8_t *assembly;    /* a request that comes in fragments */
     uint64_t assembly_number;
     uint32_t assembly_total, assembly_have;
-    struct instant assembly_at; /* its newest piece */
-    struct instant stuck;       /* since when an answer of this client finds no room; 0: it reads */
+    struct instant assembly_begun; /* its first piece */
+    struct instant stuck;          /* since when an answer of this client finds no room; 0: it reads */
 };
 
 /* A hello that opened a session, remembered for a while, so that a repeated one finds it. */
@@ -87,6 +87,13 @@ struct desk_hello {
     uint32_t peer;
     uint32_t handle;
     uint8_t transport;
+};
+
+/* What a peer holds in requests that are not whole yet. */
+struct desk_assemblies {
+    uint64_t bytes;
+    uint32_t count;
+    uint32_t oldest; /* handle of the session whose first piece came first, or DESK_NONE */
 };
 
 struct desk {
@@ -141,6 +148,7 @@ void desk_detach(struct desk *d, uint32_t handle, struct instant now);
 uint32_t desk_attached(const struct desk *d, uint8_t transport, uint32_t peer);
 /* desk_crowded: this peer has as many sessions as one connection may have, DESK_PEER_SESSIONS. */
 bool desk_crowded(const struct desk *d, uint8_t transport, uint32_t peer);
+struct desk_assemblies desk_assemblies(const struct desk *d, uint8_t transport, uint32_t peer);
 
 /* Hellos whose answer waits, in order of their blocks. */
 void desk_hello_hold(struct desk *d, uint32_t handle);

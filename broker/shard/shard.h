@@ -95,6 +95,8 @@ struct shard_counters {
     uint64_t ahead_reads, ahead_hits;              /* stretches read before anybody asked; reads that they saved */
     uint64_t corrupt_bodies;                       /* left out of answers: their bytes were wrong */
     uint64_t sessions, parked, held;               /* now */
+    uint64_t assemblies_evicted;                   /* requests in fragments, begun, that had to make room for another */
+    uint64_t assemblies_refused;                   /* that found no room to begin in */
     uint64_t buffer_bytes;                         /* now, of buffer_max */
     uint64_t queues, ready, leased, delayed, dead; /* now, all queues */
     uint64_t durable, appended;                    /* block numbers */

@@ -13,6 +13,8 @@
 
 enum { INPUT_LOOKS_MAX = 4096 }; /* some two milliseconds */
 
+/* A request in fragments should be whole after five seconds, or after the time that it takes at 64 KiB a second. */
+enum { ASSEMBLY_NS_PER_BYTE = 15000 };
 #define ASSEMBLY_PATIENCE_NS 5000000000ull
 
 static struct transport *stage_input_port(const struct shard *s)
@@ -188,26 +190,81 @@ void stage_input_forget(struct shard *s, uint32_t handle)
     ds->assembly = NULL;
 }
 
-/* Memory is short: the client whose request has not grown for longest, and not lately, pays. */
-static bool stage_input_evict(struct shard *s)
+static bool stage_input_ours(const struct shard *s, const struct desk_session *ds)
 {
-    uint32_t oldest = DESK_NONE;
-    struct instant at = {s->log_now.ns - (s->log_now.ns < ASSEMBLY_PATIENCE_NS ? s->log_now.ns : ASSEMBLY_PATIENCE_NS)};
+    return ds->peer == stage_input_peer(s) && ds->transport == s->in.transport;
+}
+
+/* The peer, other than the one at work, that holds the most in requests that are not whole. */
+static struct desk_assemblies stage_input_holder(const struct shard *s)
+{
+    struct desk_assemblies most = {.oldest = DESK_NONE};
     for (uint32_t i = 0; i < s->sessions.sessions.used; i++) {
         const struct desk_session *ds = desk_session(&s->desk, i);
-        if (ds->assembly && instant_before(ds->assembly_at, at)) {
-            at = ds->assembly_at;
+        if (!ds->attached || stage_input_ours(s, ds))
+            continue;
+        uint32_t first = desk_attached(&s->desk, ds->transport, ds->peer);
+        if (desk_session(&s->desk, first) != ds)
+            continue; /* a peer is looked at once, at its first session */
+        struct desk_assemblies held = desk_assemblies(&s->desk, ds->transport, ds->peer);
+        if (held.bytes > most.bytes)
+            most = held;
+    }
+    return most;
+}
+
+/* The oldest request that comes too slowly, of the peer at work or of the others. */
+static uint32_t stage_input_slow(const struct shard *s, bool ours)
+{
+    uint32_t oldest = DESK_NONE;
+    struct instant begun = INSTANT_NEVER;
+    for (uint32_t i = 0; i < s->sessions.sessions.used; i++) {
+        const struct desk_session *ds = desk_session(&s->desk, i);
+        if (!ds->assembly || stage_input_ours(s, ds) != ours || !instant_before(ds->assembly_begun, begun))
+            continue;
+        uint64_t age = instant_since(s->log_now, ds->assembly_begun).ns;
+        if (age > ASSEMBLY_PATIENCE_NS && age > (uint64_t)ds->assembly_have * ASSEMBLY_NS_PER_BYTE) {
+            begun = ds->assembly_begun;
             oldest = i;
         }
     }
-    if (oldest == DESK_NONE)
-        return false;
-    struct desk_session *ds = desk_session(&s->desk, oldest);
+    return oldest;
+}
+
+/* What has begun here is lost. A datagram's client sends it again; a stream would never, so it ends, and all that its
+ * sessions have begun is lost with it. */
+static void stage_input_lose(struct shard *s, uint32_t handle)
+{
+    const struct desk_session *ds = desk_session(&s->desk, handle);
     struct transport *t = s->transports[ds->transport];
-    stage_input_forget(s, oldest);
-    if (!t->datagrams)
-        t->ops->hang_up(t, ds->peer);
+    uint32_t peer = ds->peer;
+    uint8_t transport = ds->transport;
     mark(assembly_evicted);
+    if (t->datagrams) {
+        s->counters.assemblies_evicted++;
+        stage_input_forget(s, handle);
+        return;
+    }
+    s->counters.assemblies_evicted += desk_assemblies(&s->desk, transport, peer).count;
+    t->ops->hang_up(t, peer);
+    stage_session_gone(s, transport, peer);
+}
+
+/* Memory is short for a request of this size: whoever holds the most pays, if that is more than the newcomer's peer
+ * would hold with it; if nobody does, a request that comes too slowly. A peer that holds more than any other already
+ * can take nothing from them. False: the newcomer finds no room. */
+static bool stage_input_evict(struct shard *s, uint32_t size)
+{
+    uint64_t ours = desk_assemblies(&s->desk, s->in.transport, stage_input_peer(s)).bytes;
+    struct desk_assemblies most = stage_input_holder(s);
+    uint32_t victim = most.oldest;
+    if (most.bytes <= ours + size) {
+        bool own = ours > most.bytes;
+        victim = own && !stage_input_port(s)->datagrams ? DESK_NONE : stage_input_slow(s, own);
+    }
+    if (victim == DESK_NONE)
+        return false;
+    stage_input_lose(s, victim);
     return true;
 }
 
@@ -234,8 +291,10 @@ static struct desk_session *stage_input_assembly(struct shard *s, const struct s
     stage_input_forget(s, session->handle);
     do
         ds->assembly = stage_input_memory(s, piece->total);
-    while (!ds->assembly && stage_input_evict(s));
+    while (!ds->assembly && stage_input_evict(s, piece->total));
     if (!ds->assembly) {
+        s->counters.assemblies_refused++;
+        mark(assembly_refused);
         if (!stage_input_port(s)->datagrams) /* it would never come again by itself on this connection */
             stage_input_port(s)->ops->hang_up(stage_input_port(s), stage_input_peer(s));
         return NULL;
@@ -243,6 +302,7 @@ static struct desk_session *stage_input_assembly(struct shard *s, const struct s
     ds->assembly_number = piece->number;
     ds->assembly_total = piece->total;
     ds->assembly_have = 0;
+    ds->assembly_begun = s->log_now;
     return ds;
 }
 
@@ -284,7 +344,6 @@ static bool stage_input_fragment(struct shard *s, const struct frame *f)
         return true;
     memcpy(ds->assembly + ds->assembly_have, piece.piece, piece.piece_size);
     ds->assembly_have += piece.piece_size;
-    ds->assembly_at = s->log_now;
     return ds->assembly_have == ds->assembly_total ? stage_input_whole(s, session, ds) : true;
 }
 
