@@ -367,7 +367,7 @@ unsigned shard_step(struct shard *s, struct instant now)
 
 bool shard_waits(const struct shard *s)
 {
-    return s->batch.running || s->desk.held_count > 0 || s->desk.hello_head != DESK_NONE;
+    return stage_input_stalled(s) || s->desk.held_count > 0 || s->desk.hello_head != DESK_NONE;
 }
 
 static struct instant shard_boot_of(const struct shard *s, struct instant log)
@@ -389,7 +389,7 @@ bool shard_arm(struct shard *s)
     unsigned armed = 0;
     bool quiet = stage_reply_stand(s);
     /* While a request waits for the log no port is drained: what lies there must not keep us awake. */
-    for (; quiet && !s->batch.running && armed < s->transport_count; armed++)
+    for (; quiet && !stage_input_stalled(s) && armed < s->transport_count; armed++)
         quiet = s->transports[armed]->ops->arm(s->transports[armed]);
     for (unsigned i = 0; quiet && i < s->mailbox_count; i++)
         quiet = mailbox_arm(s->mailboxes[i]);
@@ -418,7 +418,7 @@ bool shard_stopped(const struct shard *s)
 {
     struct replica_watermarks w = replica_watermarks(s->replica);
     return s->stopping && !s->stop_image && !s->image_running && !journal_checkpoint_running(s->journal) &&
-           !s->batch.running && s->desk.held_count == 0 && s->draws_live == 0 && s->ahead.flying == 0 &&
+           !stage_input_stalled(s) && s->desk.held_count == 0 && s->draws_live == 0 && s->ahead.flying == 0 &&
            journal_idle(s->journal) && w.durable >= w.appended;
 }
 

@@ -174,8 +174,8 @@ static bool stage_input_op(struct shard *s, uint32_t handle, const struct frame_
         stage_input_answer(s, handle, OP_PING, op->number, LEAT_OK);
         return true;
     case OP_BYE:
-        stage_session_bye(s, session, op->number);
-        return true;
+        s->in.stalled = !stage_session_bye(s, session, op->number);
+        return !s->in.stalled;
     default:
         return stage_input_sequenced(s, session, op);
     }
@@ -347,7 +347,7 @@ static bool stage_input_fragment(struct shard *s, const struct frame *f)
     return ds->assembly_have == ds->assembly_total ? stage_input_whole(s, session, ds) : true;
 }
 
-/* Goes on in the frame at work. False: stopped in it. */
+/* Goes on in the frame at work. False: stopped in it; an operation that has not begun is looked at again. */
 static bool stage_input_frame(struct shard *s)
 {
     struct stage_packets *in = &s->in;
@@ -357,9 +357,12 @@ static bool stage_input_frame(struct shard *s)
         in->in_frame = false;
         return stage_input_fragment(s, &in->frame);
     }
-    while (frame_next_op(&in->frame, &in->op_offset, &op, &status))
-        if (!stage_input_op(s, in->frame.session, &op))
+    for (uint32_t at = in->op_offset; frame_next_op(&in->frame, &in->op_offset, &op, &status); at = in->op_offset)
+        if (!stage_input_op(s, in->frame.session, &op)) {
+            if (!s->batch.running)
+                in->op_offset = at;
             return false;
+        }
     in->in_frame = false;
     if (status != LEAT_OK)
         stage_input_bad(s);
@@ -421,6 +424,11 @@ static bool stage_input_burst(struct shard *s)
     return true;
 }
 
+bool stage_input_stalled(const struct shard *s)
+{
+    return s->batch.running || s->in.stalled;
+}
+
 unsigned stage_input_run(struct shard *s)
 {
     unsigned n = 0;
@@ -429,8 +437,12 @@ unsigned stage_input_run(struct shard *s)
         s->counters.stalls++;
         return 0;
     }
-    if (!stage_input_burst(s))
-        return 1;
+    bool stalled = s->in.stalled;
+    s->in.stalled = false;
+    if (!stage_input_burst(s)) {
+        s->counters.stalls += s->in.stalled;
+        return stalled && s->in.stalled ? 0 : 1;
+    }
     for (unsigned i = 0; i < s->transport_count; i++) {
         s->in.transport = (uint8_t)(s->transport_next++ % s->transport_count);
         struct transport *t = stage_input_port(s);

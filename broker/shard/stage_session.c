@@ -223,10 +223,14 @@ bool stage_session_bye(struct shard *s, struct session *session, uint64_t number
 {
     struct desk_session ds = *desk_session(&s->desk, session->handle);
     uint32_t handle = session->handle;
-    if (stage_session_end(s, session) != LEAT_OK)
+    enum leat_status status = stage_session_end(s, session);
+    if (status == LEAT_OVERLOADED)
         return false;
-    stage_reply_status(s, ds.transport, ds.peer, handle, OP_BYE, number, LEAT_OK);
-    s->counters.requests[OP_BYE]++;
+    stage_reply_status(s, ds.transport, ds.peer, handle, OP_BYE, number, status);
+    if (status == LEAT_OK)
+        s->counters.requests[OP_BYE]++;
+    else
+        s->counters.refused++;
     return true;
 }
 

@@ -54,6 +54,7 @@ struct stage_packets {
     bool in_frame;   /* `frame` is partly done, up to `op_offset` */
     struct frame frame;
     uint32_t op_offset;
+    bool stalled;   /* the operation there could not begin: the log has no room */
     uint32_t looks; /* messages and queues that stat, list and peek have looked at in this iteration */
     struct transport_packet packet[TRANSPORT_BURST];
 };
@@ -163,10 +164,12 @@ void stage_request_refuse(struct shard *s, struct session *session, uint64_t num
                           enum leat_status status);
 
 unsigned stage_input_run(struct shard *s);
+/* stage_input_stalled: a request waits for room in the log, and the ports with it. */
+bool stage_input_stalled(const struct shard *s);
 void stage_input_forget(struct shard *s, uint32_t handle); /* the fragments of a session */
 
 void stage_session_hello(struct shard *s, uint32_t handle, const struct frame_op *op);
-bool stage_session_bye(struct shard *s, struct session *session, uint64_t number); /* false: no room in the log now */
+bool stage_session_bye(struct shard *s, struct session *session, uint64_t number); /* false: the log has no room now */
 void stage_session_gone(struct shard *s, uint8_t transport, uint32_t peer);
 void stage_session_wait(struct shard *s, uint32_t handle);  /* detached: it has session_timeout to come back */
 void stage_session_silent(struct shard *s, uint32_t index); /* the wheel says so */

@@ -337,6 +337,106 @@ TEST(shard_odd, a_number_whose_slot_is_not_answered_yet_is_not_executed)
     end();
 }
 
+/* 4096 messages are looked at in an iteration; the peeks behind that come in the next one. */
+TEST(shard_odd, a_look_that_has_to_come_in_the_next_iteration_is_not_lost)
+{
+    begin();
+    send_put(++stage->number, "x", 1000, (struct duration){0});
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1000);
+    for (unsigned i = 0; i < 8; i++) {
+        struct request r = {.op = OP_PEEK, .number = ++stage->number, .queue = queue, .max = 1000};
+        stage->op_size = request_encode(stage->op, &r);
+        send_op();
+    }
+    pass(duration_ms(20));
+    struct shard_counters counters;
+    shard_count(stage->shard, &counters);
+    assert_int_equal(counters.gaps, 0);
+    assert_int_equal(counters.requests[OP_PEEK], 8);
+    for (unsigned i = 0; i < 8; i++)
+        assert_true(gather(PEER) > 1000 * 8);
+    end();
+}
+
+static void config_memory(struct shard_config *c)
+{
+    c->durability = CLASS_MEMORY;
+    c->journal.block_bytes_max = 64 << 10;
+    c->journal.ack_reserve = 4096;
+    c->body_max = 32 << 10;
+}
+
+/* The disk does not move. */
+static uint8_t answer_at_once(struct frame_op *op)
+{
+    while (shard_step(stage->shard, stage->now) > 0)
+        continue;
+    return answer(op);
+}
+
+/* A new session in stage->session, or the status of its hello. */
+static uint8_t hello_at_once(uint64_t nonce)
+{
+    struct request r = {.op = OP_HELLO, .number = nonce, .hello = {1, 1, .secret = nonce, .window = 8}};
+    struct frame_op op;
+    struct reply_hello h;
+    stage->session = 0;
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+    uint8_t status = answer_at_once(&op);
+    if (status == LEAT_OK) {
+        assert_true(reply_hello_decode(&op, &h));
+        stage->session = h.session;
+    }
+    return status;
+}
+
+static uint8_t bye_at_once(void)
+{
+    struct request r = {.op = OP_BYE, .number = 5};
+    stage->op_size = request_encode(stage->op, &r);
+    send_op();
+    return answer_at_once(NULL);
+}
+
+TEST(shard_odd, a_bye_for_which_the_log_has_no_room_waits_for_it)
+{
+    stage_config = config_memory;
+    begin();
+    stage_config = NULL;
+    uint32_t spare[8];
+    uint64_t nonce = 1000;
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(hello_at_once(nonce++), LEAT_OK);
+        spare[i] = stage->session;
+    }
+    uint8_t status = LEAT_OK;
+    while (status == LEAT_OK && nonce < 100000) { /* sessions come and go until the log is full */
+        status = hello_at_once(nonce++);
+        if (status == LEAT_OK)
+            status = bye_at_once();
+    }
+    for (unsigned i = 0; i < 8 && status != UINT8_MAX; i++) {
+        stage->session = spare[i];
+        status = bye_at_once();
+    }
+    assert_int_equal(status, UINT8_MAX);
+    assert_true(shard_waits(stage->shard));
+    assert_true(shard_arm(stage->shard)); /* and nobody spins meanwhile */
+    shard_disarm(stage->shard);
+    struct shard_counters before, after;
+    shard_count(stage->shard, &before);
+    pass(duration_ms(20)); /* the disk moves again */
+    struct frame_op op;
+    assert_int_equal(answer(&op), LEAT_OK);
+    assert_int_equal(op.op, OP_BYE);
+    shard_count(stage->shard, &after);
+    assert_int_equal(after.sessions, before.sessions - 1);
+    assert_true(after.stalls > 0);
+    end();
+}
+
 static void config_few_segments(struct shard_config *c)
 {
     c->journal.block_bytes_max = 64 << 10;
