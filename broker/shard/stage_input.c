@@ -119,10 +119,14 @@ static void stage_input_wait(struct shard *s, const struct session *session, uin
 
 /* A number comes when the one before it in its slot has been answered. When that answer has never left, its client is
  * not one of ours: it would have us work for answers that nobody reads. */
-static bool stage_input_early(const struct shard *s, const struct session *session, uint64_t number)
+static bool stage_input_early(struct shard *s, const struct session *session, uint64_t number)
 {
     const struct desk_place *p = desk_place(&s->desk, desk_index(&s->desk, session->handle, number, session->window));
-    return p->state != DESK_IDLE && !p->again && p->number < number;
+    if (p->state == DESK_IDLE || p->again || p->number >= number)
+        return false;
+    mark(number_too_early);
+    stage_input_bad(s);
+    return true;
 }
 
 /* One operation of a session. False: the log has no room, or this iteration has looked at enough; come again. */
@@ -130,11 +134,8 @@ static bool stage_input_sequenced(struct shard *s, struct session *session, cons
 {
     switch (session_arrive(session, op->number)) {
     case SESSION_EXECUTE:
-        if (stage_input_early(s, session, op->number)) {
-            mark(number_too_early);
-            stage_input_bad(s);
+        if (stage_input_early(s, session, op->number))
             return true;
-        }
         if (stage_input_read_only(op->op) && s->in.looks >= INPUT_LOOKS_MAX)
             return false;
         return stage_input_execute(s, session, op, NULL);
@@ -322,11 +323,23 @@ static bool stage_input_whole(struct shard *s, struct session *session, struct d
     return stage_input_execute(s, session, &op, bytes);
 }
 
+/* Larger than any request: the first piece names the operation and is answered; no byte of it is kept. */
+static void stage_input_oversize(struct shard *s, struct session *session, const struct frame_fragment *piece)
+{
+    if (piece->offset != 0)
+        return;
+    bool fresh = session_done(session, piece->number) == 0;
+    mark(request_too_large);
+    stage_input_forget(s, session->handle);
+    stage_request_refuse(s, session, piece->number, piece->piece[0], fresh ? LEAT_BATCH_TOO_LARGE : LEAT_BAD_REQUEST);
+}
+
 static bool stage_input_fragment(struct shard *s, const struct frame *f)
 {
     struct frame_fragment piece;
     struct session *session = stage_input_session(s, f->session);
-    if (frame_fragment_decode(&piece, f) != LEAT_OK) {
+    enum leat_status status = frame_fragment_decode(&piece, f);
+    if (status != LEAT_OK && status != LEAT_BATCH_TOO_LARGE) {
         stage_input_bad(s);
         return true;
     }
@@ -334,11 +347,17 @@ static bool stage_input_fragment(struct shard *s, const struct frame *f)
         stage_input_answer(s, f->session, OP_PING, piece.number, LEAT_NO_SESSION);
         return true;
     }
-    bool last = piece.offset + piece.piece_size == piece.total;
+    bool tells = status == LEAT_OK ? piece.offset + piece.piece_size == piece.total : piece.offset == 0;
     struct frame_op header = {.number = piece.number};
     enum session_verdict verdict = session_arrive(session, piece.number);
     if (verdict != SESSION_EXECUTE && verdict != SESSION_CONTINUE)
-        return last || verdict == SESSION_GAP ? stage_input_sequenced(s, session, &header) : true;
+        return tells || verdict == SESSION_GAP ? stage_input_sequenced(s, session, &header) : true;
+    if (verdict == SESSION_EXECUTE && stage_input_early(s, session, piece.number))
+        return true;
+    if (status != LEAT_OK) {
+        stage_input_oversize(s, session, &piece);
+        return true;
+    }
     struct desk_session *ds = stage_input_assembly(s, session, &piece);
     if (!ds)
         return true;

@@ -97,11 +97,11 @@ enum leat_status frame_fragment_decode(struct frame_fragment *fr, const struct f
     fr->answer = (uint16_t)(f->body[11] | f->body[15] << 8);
     fr->piece = f->body + FRAME_FRAGMENT_HEADER;
     fr->piece_size = f->body_size - FRAME_FRAGMENT_HEADER;
-    if (fr->total > REQUEST_MAX || fr->total % 8 != 0 || fr->offset % 8 != 0)
+    if (fr->total % 8 != 0 || fr->offset % 8 != 0)
         return LEAT_BAD_FRAME;
     if (fr->offset > fr->total || fr->piece_size > fr->total - fr->offset)
         return LEAT_BAD_FRAME;
-    return LEAT_OK;
+    return fr->total > REQUEST_MAX ? LEAT_BATCH_TOO_LARGE : LEAT_OK;
 }
 
 void frame_begin(uint8_t *start, uint8_t flags, uint32_t session)

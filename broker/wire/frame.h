@@ -74,8 +74,8 @@ bool frame_next_op(const struct frame *f, uint32_t *offset, struct frame_op *op,
 /* frame_op_decode: one whole operation (as reassembled from fragments). */
 enum leat_status frame_op_decode(struct frame_op *op, const uint8_t *bytes, size_t size);
 
-/* frame_fragment_decode: the piece in a frame with FRAME_FRAGMENT. total is at most REQUEST_MAX and the piece lies
- * inside it. */
+/* frame_fragment_decode: the piece in a frame with FRAME_FRAGMENT, which lies inside its total. LEAT_BATCH_TOO_LARGE:
+ * so it does, but the total is larger than REQUEST_MAX. */
 enum leat_status frame_fragment_decode(struct frame_fragment *fr, const struct frame *f);
 
 /* Writing. frame_begin writes a header whose size is set by frame_end(start, size), which also seals it with a CRC if

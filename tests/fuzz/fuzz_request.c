@@ -86,9 +86,11 @@ static void check_request(const uint8_t *bytes, uint32_t size)
 static void check_fragment(const struct frame *f)
 {
     struct frame_fragment piece;
-    if (frame_fragment_decode(&piece, f) != LEAT_OK)
+    enum leat_status status = frame_fragment_decode(&piece, f);
+    if (status != LEAT_OK && status != LEAT_BATCH_TOO_LARGE)
         return;
-    must(piece.piece_size > 0 && piece.total <= REQUEST_MAX);
+    must(piece.piece_size > 0);
+    must((piece.total > REQUEST_MAX) == (status == LEAT_BATCH_TOO_LARGE));
     must(piece.offset <= piece.total && piece.piece_size <= piece.total - piece.offset);
     must(inside(piece.piece, piece.piece_size, f->body, f->body_size));
     uint8_t header[FRAME_FRAGMENT_HEADER];

@@ -162,3 +162,73 @@ TEST(shard_fragments, on_datagrams_the_largest_holder_loses_its_oldest_request_a
     assert_false(script_port_hung_up(stage->port, HOARDER));
     end();
 }
+
+/* A piece of the stage's own client, in a request of `total` bytes that says it is a put. */
+static void piece_of_put(uint64_t number, uint32_t offset, uint32_t total)
+{
+    static uint8_t piece[FRAME_FRAGMENT_HEADER + 60000];
+    memset(piece, 0, sizeof piece);
+    frame_fragment_encode(piece, number, offset, total);
+    frame_op_encode(piece + FRAME_FRAGMENT_HEADER, OP_PUT, 0, 9, total - FRAME_OP_HEADER, number);
+    send_frame(FRAME_FRAGMENT, piece, sizeof piece);
+}
+
+static void expect_too_large(uint64_t number)
+{
+    struct frame_op op;
+    pass(duration_ms(1));
+    assert_int_equal(answer(&op), LEAT_BATCH_TOO_LARGE);
+    assert_int_equal(op.op, OP_PUT);
+    assert_int_equal(op.number, number);
+    assert_int_equal(answer(NULL), UINT8_MAX); /* once */
+}
+
+TEST(shard_fragments, a_request_above_the_limit_is_told_so_and_its_session_goes_on)
+{
+    begin();
+    uint64_t number = ++stage->number;
+    uint32_t total = 4 * MIB + 8;
+    for (uint32_t at = 0; at + 60000 <= total; at += 60000)
+        piece_of_put(number, at, total);
+    piece_of_put(number, total - 60000, total);
+    expect_too_large(number);
+    piece_of_put(number, 0, total); /* the answer was lost: its first piece asks again */
+    expect_too_large(number);
+    number = ++stage->number;
+    piece_of_put(number, 60000, 0xfffff8); /* pieces without a first one say nothing */
+    pass(duration_ms(1));
+    assert_int_equal(answer(NULL), UINT8_MAX);
+    piece_of_put(number, 0, 0xfffff8);
+    expect_too_large(number);
+    put_large(++stage->number);
+    pass(duration_ms(20));
+    expect_run(LEAT_OK, 1);
+    assert_int_equal(count().bad_frames, 0);
+    assert_int_equal(count().buffer_bytes, 0);
+    assert_false(script_port_hung_up(stage->port, PEER));
+    end();
+}
+
+TEST(shard_fragments, a_piece_that_leaves_its_total_ends_the_stream)
+{
+    begin();
+    piece_of_put(++stage->number, 4 * MIB, 4 * MIB + 8);
+    pass(duration_ms(1));
+    assert_int_equal(count().bad_frames, 1);
+    assert_true(script_port_hung_up(stage->port, PEER));
+    end();
+}
+
+TEST(shard_fragments, a_number_whose_slot_is_not_answered_yet_is_not_put_together)
+{
+    begin();
+    uint64_t first = stage->number + 1;
+    for (unsigned i = 0; i < 8; i++)
+        send_put(++stage->number, "held", 1, (struct duration){0});
+    put_large(first + 8); /* in the same burst: nobody can have seen the first answer */
+    pass(duration_ms(20));
+    assert_int_equal(count().ready, 8);
+    assert_int_equal(count().buffer_bytes, 0);
+    assert_true(script_port_hung_up(stage->port, PEER));
+    end();
+}
