@@ -12,6 +12,7 @@
 
 #include "commands.h"
 #include "progress.h"
+#include "quit.h"
 #include "words.h"
 
 enum { PATIENCE_S = 60, RATE_LEAST = 64 * 1024 /* slower than that, the broker would lose patience */ };
@@ -27,11 +28,13 @@ static void stop(int signal)
 
 static void listen_to_signals(void)
 {
-    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND}, before;
+    struct sigaction action = {.sa_handler = stop, .sa_flags = (int)SA_RESETHAND};
+    sigset_t quit;
+    quit_signals(&quit);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     action.sa_flags = 0;
-    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup(1) wants it to go on */
+    if (sigismember(&quit, SIGHUP))
         sigaction(SIGHUP, &action, NULL);
 }
 

@@ -6,9 +6,10 @@
  *     ^                                                                                                |
  *     +------------------------------------------------------------------------------------------------+
  *
- * The main thread waits for signals: the first SIGINT or SIGTERM lets the circles end after what they run, the second
- * one ends the commands as well. Whoever cannot reach the broker says so once and tries again; a message whose ack
- * could not be told in time comes again, which is what "at least once" means.
+ * A thread waits for signals (quit.h): the first lets the circles end after what they run, a second SIGINT or SIGTERM
+ * ends the commands as well, and wakes them if they are stopped; a third one, or GRACE_S later, kills them. Whoever
+ * cannot reach the broker says so once and tries again; a message whose ack could not be told in time comes again,
+ * which is what "at least once" means.
  *
  * A message that the broker's disk has lost is named once and left to its lease: so the others are not kept waiting,
  * and it comes no more often than once a lease. */
@@ -24,6 +25,7 @@
 #include "commands.h"
 #include "damaged.h"
 #include "limits.h"
+#include "quit.h"
 #include "report.h"
 
 extern char **environ;
@@ -35,18 +37,23 @@ enum {
     ENV_ROOM = 3,
     ENV_TEXT = 128,
     TRY_AGAIN_MS = 200,
-    DRAIN_LOOK_MS = 50
+    DRAIN_LOOK_MS = 50,
+    GRACE_S = 10
 };
+
+/* How we end: each step is harder than the one before. */
+enum ending { ENDING_NOT, ENDING_WAITS, ENDING_TERMINATES, ENDING_KILLS };
 
 struct work {
     const struct arguments *a;
     const char *queue;
     size_t batch;
     uint64_t lease_ns, nack_delay_ns;
-    bool stopping, killing; /* atomics */
-    int code;               /* atomic: first reason to fail */
+    enum ending ending; /* atomic, grows */
+    int code;           /* atomic: first reason to fail */
     uint64_t finished, failed;
     struct damaged damaged;
+    sigset_t quit;
 };
 
 struct job {
@@ -62,9 +69,15 @@ struct job {
     bool troubled; /* the user knows that the broker is away */
 };
 
-static bool stopping(const struct work *w)
+static enum ending ending(const struct work *w)
 {
-    return __atomic_load_n(&w->stopping, __ATOMIC_RELAXED);
+    return __atomic_load_n(&w->ending, __ATOMIC_RELAXED);
+}
+
+/* One step further, unless another thread has gone it meanwhile. */
+static bool end_by(struct work *w, enum ending from)
+{
+    return __atomic_compare_exchange_n(&w->ending, &from, from + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 /* True for the first one. */
@@ -72,7 +85,7 @@ static bool fail(struct work *w, int code)
 {
     int none = EXIT_DONE;
     bool first = __atomic_compare_exchange_n(&w->code, &none, code, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    __atomic_store_n(&w->stopping, true, __ATOMIC_RELAXED);
+    end_by(w, ENDING_NOT);
     return first;
 }
 
@@ -161,6 +174,13 @@ static void extend(struct job *j, size_t count)
         troubled(j, status);
 }
 
+/* The command and what it has started. One that is stopped has to go on to hear of its end. */
+static void end_command(const struct child *c, enum ending how)
+{
+    kill(-c->pid, how == ENDING_KILLS ? SIGKILL : SIGTERM);
+    kill(-c->pid, SIGCONT);
+}
+
 /* Runs the command to its end; its exit code, or -1 when it could not be started. */
 static int run_command(struct job *j, size_t count)
 {
@@ -175,17 +195,17 @@ static int run_command(struct job *j, size_t count)
     if (child_start(&child, j->work->a->rest, j->env, j->input, size) != 0)
         return -1;
     uint64_t third = j->work->lease_ns / 3, slice = third < LEAT_SECOND / 5 ? third : LEAT_SECOND / 5, since = 0;
-    bool killed = false;
+    enum ending told = ENDING_WAITS;
     while (!child_wait(&child, slice, &code)) {
         since += slice;
         if (since >= third) {
             extend(j, count);
             since = 0;
         }
-        if (__atomic_load_n(&j->work->killing, __ATOMIC_RELAXED) && !killed) {
-            kill(-child.pid, SIGTERM);
-            killed = true;
-        }
+        enum ending now = ending(j->work);
+        if (now > told)
+            end_command(&child, now);
+        told = now > told ? now : told;
     }
     return code;
 }
@@ -280,7 +300,7 @@ static void *circle(void *arg)
     struct job *j = arg;
     struct work *w = j->work;
     bool drain = arguments_given(w->a, OPTION_DRAIN);
-    while (!stopping(w)) {
+    while (ending(w) == ENDING_NOT) {
         size_t count = w->batch;
         uint64_t wait = drain ? DRAIN_LOOK_MS * LEAT_MILLISECOND : WAIT_S * LEAT_SECOND;
         enum leat_status status = leat_take(j->l, w->queue, wait, w->lease_ns, j->messages, &count);
@@ -324,21 +344,29 @@ static bool open_job(struct job *j, struct work *w, int *code)
     return false;
 }
 
+static void tell_ending(enum ending now)
+{
+    if (isatty(STDERR_FILENO) && now == ENDING_WAITS)
+        report_note("finishing what runs; once more to end the commands too");
+    if (isatty(STDERR_FILENO) && now == ENDING_TERMINATES)
+        report_note("ending the commands; they are killed in %d s, or by one more", GRACE_S);
+}
+
 /* Until all circles have ended: signals come to this thread alone. */
 static void *wait_for_signals(void *arg)
 {
     struct work *w = arg;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    int signal_number;
-    while (sigwait(&set, &signal_number) == 0) {
-        if (stopping(w))
-            __atomic_store_n(&w->killing, true, __ATOMIC_RELAXED);
-        else if (isatty(STDERR_FILENO))
-            report_note("finishing what runs; once more to end the commands too");
-        __atomic_store_n(&w->stopping, true, __ATOMIC_RELAXED);
+    sigset_t awaited = w->quit;
+    const struct timespec grace = {.tv_sec = GRACE_S};
+    for (enum ending now; (now = ending(w)) != ENDING_KILLS;) {
+        if (now != ENDING_NOT)
+            sigdelset(&awaited, SIGHUP);
+        int number = sigtimedwait(&awaited, NULL, now == ENDING_TERMINATES ? &grace : NULL);
+        if (number < 0 && errno != EAGAIN)
+            continue;
+        now = number == SIGHUP ? ENDING_NOT : ending(w); /* a circle may have failed meanwhile */
+        if (end_by(w, now))
+            tell_ending(now + 1);
     }
     return NULL;
 }
@@ -387,11 +415,8 @@ int cmd_work(const struct arguments *a)
     struct job *jobs = calloc(count, sizeof *jobs);
     if (!jobs)
         return report_status(LEAT_NO_MEMORY, "jobs");
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &set, NULL); /* sigwait() has them */
+    quit_signals(&w.quit);
+    pthread_sigmask(SIG_BLOCK, &w.quit, NULL); /* wait_for_signals() has them */
     damaged_open(&w.damaged);
     int code = run_jobs(&w, jobs, count);
     damaged_close(&w.damaged);

@@ -273,12 +273,67 @@ leat put jobs "never ends" >out
 leat work jobs --nack-delay 0s -- sh -c 'echo started >started; exec sleep 1000' 2>work.err &
 worker=$!
 is "another runs" until_true test -s started
+signal() { kill "-$1" "$worker" && until_true grep -q ShdPnd:.*0000000000000000 "/proc/$worker/status"; } # it has come
+gone() { ! kill -0 "$1"; }
+# ended: true when the worker has ended by itself, and well; at the latest now.
+ended() {
+    until_true gone "$worker" || kill -KILL "$worker" "$(cat child)"
+    wait "$worker"
+}
+signal INT
 kill -INT "$worker"
-until_true grep -q ShdPnd:.*0000000000000000 "/proc/$worker/status"
-kill -INT "$worker"
-until_true bash -c "kill -INT $worker; ! kill -0 $worker"
-wait "$worker"
-is "the second signal ends the command" until_true ready jobs 1
+is "the second signal ends the command and us" ended
+is "its message is given back" ready jobs 1
+leat queue drop jobs && leat queue create jobs
+
+# Commands that do not listen: $$ is in the file child.
+starts() { # QUEUE COMMAND [WRAPPER...]: a worker with a message for it
+    rm -f child
+    leat put "$1" x >out
+    "${@:3}" leat work "$1" --nack-delay 0s --lease 300ms -- sh -c "$2" 2>work.err &
+    worker=$!
+    until_true test -s child
+}
+is "a command stops itself" starts jobs 'echo $$ >child; kill -STOP $$; exec sleep 1000'
+is "it stands" until_true grep -q 'State:.*T (stopped)' "/proc/$(cat child)/status"
+signal TERM
+kill -TERM "$worker"
+is "the second signal wakes and ends it" ended
+is "which gives its message back, too" [ "$(field jobs ready) $(field jobs leased)" = "1 0" ]
+leat queue drop jobs && leat queue create jobs
+deaf='trap "" TERM; echo $$ >child; exec sleep 1000'
+is "a command ignores SIGTERM" starts jobs "$deaf"
+signal TERM
+signal INT
+kill -TERM "$worker"
+SECONDS=0
+is "the third signal kills it" ended
+is "at once" [ "$SECONDS" -lt 8 ]
+is "and its message is back" [ "$(field jobs ready) $(field jobs leased)" = "1 0" ]
+leat queue drop jobs && leat queue create jobs
+is "another ignores it" starts jobs "$deaf"
+signal TERM
+kill -TERM "$worker"
+is "10 s after the second signal it is killed" ended
+is "and its message is back" [ "$(field jobs ready) $(field jobs leased)" = "1 0" ]
+leat queue drop jobs && leat queue create jobs
+
+# A terminal that goes away.
+is "a command runs" starts jobs 'echo $$ >child; sleep 1; echo "after hangups" >ended'
+signal HUP
+kill -HUP "$worker"
+kill -HUP "$worker"
+is "SIGHUP ends work well" ended
+is "after what ran" [ "$(cat ended) $(field jobs acks) $(field jobs ready)" = "after hangups 1 0" ]
+is "a command under nohup" starts jobs 'echo $$ >child; cat >>ended' nohup
+is "is done" until_true grep -qx x ended
+kill -HUP "$worker"
+for word in one two; do
+    leat put jobs "$word" >out
+    is "SIGHUP hinders nothing under nohup: $word" until_true grep -q "$word" ended
+done
+signal TERM
+is "SIGTERM ends it well" ended
 leat queue drop jobs && leat queue create jobs --lease 2s
 
 # --- the main job, small: nothing is lost when the broker is killed under producers and workers ---
