@@ -121,7 +121,7 @@ static int run(const struct command *c, struct arguments *a)
     if (for_command && (!a->rest || !*a->rest))
         return report_usage("leat work QUEUE -- COMMAND...: the command is missing");
     if (a->words_count < c->min || a->words_count > c->max)
-        return report_usage("leat %s %s: %s words (leat %s --help)", c->name, c->arguments,
+        return report_usage("leat %s%s%s: %s words (leat %s --help)", c->name, *c->arguments ? " " : "", c->arguments,
                             a->words_count < c->min ? "too few" : "too many", c->name);
     if (arguments_given(a, OPTION_RAW) && arguments_given(a, OPTION_JSON))
         return report_usage("--raw and --json: one form or the other");

@@ -81,6 +81,9 @@ is "an unknown option" run 64 leat take q --frobnicate
 is "an option of another command" run 64 leat take q --lines
 is "too few words" run 64 leat put
 is "too many words" run 64 leat queue drop a b
+is "says which are wanted" err "leat: usage: leat queue drop NAME: too many words"
+is "too many for a command without" run 64 leat top a
+is "says so" err "leat: usage: leat top: too many words (leat top --help)"
 is "a time that is none" run 64 leat take q --wait soon
 is "says what it wants" err "500ms"
 is "what other brokers may know" run 64 leat queue purge q
