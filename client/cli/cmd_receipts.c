@@ -36,9 +36,14 @@ static int add_lines(struct receipts *r)
 {
     char *text = NULL;
     size_t room = 0, number = 0;
+    ssize_t size;
     int code = EXIT_DONE;
-    while (code == EXIT_DONE && getline(&text, &room, stdin) >= 0) {
+    while (code == EXIT_DONE && (size = getline(&text, &room, stdin)) >= 0) {
         number++;
+        if (strlen(text) < (size_t)size) {
+            code = report_data(LEAT_BAD_RECEIPT, "standard input, line %zu: a zero byte is in no receipt", number);
+            break;
+        }
         text[strcspn(text, "\t \r\n")] = 0;
         if (*text)
             code = add(r, text, number);

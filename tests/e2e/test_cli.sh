@@ -168,6 +168,14 @@ is "peek at nothing" run 1 leat peek mail
 is "ack twice" run 1 leat ack mail "$first"
 is "names the receipt" err "leat: stale_receipt: $first"
 is "a receipt that is none" run 65 leat ack mail nonsense
+leat put mail zero >out && leat take mail | cut -f 1 >receipt
+before="$(field mail leased) $(field mail acks)"
+is "a receipt with a zero byte behind it is none" bash -c '{ tr -d "\n" <receipt; printf "\0garbage\n"; } | leat ack mail - 2>err; [ $? -eq 65 ]'
+is "and that is said" err "leat: bad_receipt: standard input, line 1: a zero byte is in no receipt"
+is "a line that begins with one is not empty" bash -c '{ cat receipt; printf "\0\n"; } | leat nack mail - 2>err; [ $? -eq 65 ]'
+is "and its number is said" err "line 2: a zero byte"
+is "nothing happened" [ "$(field mail leased) $(field mail acks)" = "$before" ]
+is "the receipt alone is one" bash -c 'leat ack mail - <receipt'
 is "nothing to ack" bash -c 'leat ack mail - </dev/null'
 printf '\377\376 no text\0' >binary
 is "binary in" bash -c 'leat queue create bin && leat put bin <binary >out'
