@@ -7,7 +7,7 @@ EXIT(CORRUPT, 65, "stored data is corrupt: nothing was changed, but by a salvage
 EXIT(BUG, 70, "a bug in leatd; SIGABRT instead where core dumps are enabled")
 EXIT(SYSTEM, 71, "the system gave no memory or no descriptors")
 EXIT(BUSY, 73, "the data directory is in use by another broker")
-EXIT(DISK, 74, "the disk has failed or is full, or was too slow to stop within 5 s")
+EXIT(DISK, 74, "the disk has failed or is full, or was too slow to stop within 5 s; --help or --version could not be written")
 EXIT(TOO_NEW, 76, "the data directory was written by a newer version")
 EXIT(PERMISSION, 77, "permission denied")
 EXIT(CONFIG, 78, "the environment or the configuration file is wrong, or options do not fit each other or the data")

@@ -4,8 +4,10 @@
  *     exits.c    how it ends                  loop.c    one iteration after the other, and sleep
  *
  * This room, floor 6 of the house, is the only one that knows all the others. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -51,6 +53,15 @@ static enum exits run(const struct config *c)
     return code;
 }
 
+/* What was asked for is on standard output, all of it. */
+static enum exits written(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXITS_OK;
+    start_complain("standard output: %s", strerror(errno));
+    return EXITS_DISK;
+}
+
 int main(int argc, char *argv[])
 {
     static struct config config;
@@ -62,10 +73,10 @@ int main(int argc, char *argv[])
     switch (config_read(&config, argc, argv, error)) {
     case CONFIG_HELP:
         config_help(stdout);
-        return fflush(stdout) == 0 ? EXITS_OK : EXITS_DISK;
+        return (int)written();
     case CONFIG_VERSION:
         puts("leatd " LEAT_VERSION);
-        return EXITS_OK;
+        return (int)written();
     case CONFIG_BAD_USAGE:
         start_complain("%s", error);
         return EXITS_USAGE;

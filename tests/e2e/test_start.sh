@@ -148,6 +148,11 @@ documented() { # every exit code of the manual stands in the README, in the same
     [ "$(wc -l <"$T/out")" -ge 12 ] && [ -z "$(grep -vxFf README.md "$T/out")" ]
 }
 is "the README has every exit code" documented
+for words in --help --version; do
+    is "$words into a full device is 74" refuses 74 bash -c '"$0" "$1" >/dev/full' "$T/leatd" "$words"
+    is "which is said" says "leatd: standard output: No space left on device"
+    is "$words into nothing is 74" refuses 74 bash -c '"$0" "$1" >&-' "$T/leatd" "$words"
+done
 is "--version says one" bash -c "'$T/leatd' --version | grep -qE '^leatd [0-9]+\.[0-9]+\.[0-9]+$'"
 
 # -- make run --
