@@ -182,6 +182,8 @@ static enum exits open_data(struct broker *b)
 {
     char error[256];
     enum leat_status status = lockfile_take(&b->lock, b->config->data, error);
+    if (status == LEAT_OK && !b->config->salvage)
+        status = lockfile_sign(b->lock, b->config->data, error);
     if (status != LEAT_OK)
         return refuse(exits_of(status), error);
     status = ring_open(&b->ring, error);
@@ -366,6 +368,21 @@ enum exits start_broker(struct broker *b, const struct config *c)
     return code;
 }
 
+/* The directory is one of leatd's: only then is anything written into it. */
+static enum exits check_ours(const struct broker *b)
+{
+    char error[SOURCE_ERROR];
+    struct source source;
+    enum leat_status status = source_open(&source, b->disk, error);
+    if (status != LEAT_OK)
+        return refuse(exits_of(status), error);
+    status = source_ours(&source, error);
+    source_close(&source);
+    if (status == LEAT_OK)
+        status = lockfile_sign(b->lock, b->config->data, error);
+    return status == LEAT_OK ? EXITS_OK : refuse(exits_of(status), error);
+}
+
 enum exits start_salvage(const struct config *c)
 {
     char error[SOURCE_ERROR];
@@ -381,6 +398,8 @@ enum exits start_salvage(const struct config *c)
     enum exits code = check_memory(c, &s);
     if (code == EXITS_OK)
         code = open_data(&b);
+    if (code == EXITS_OK)
+        code = check_ours(&b);
     if (code == EXITS_OK) {
         struct salvage_options o = {.path = c->data,
                                     .out = stdout,

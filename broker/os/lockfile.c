@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -26,9 +27,17 @@ static bool lockfile_is_a_file(int directory)
     return fstatat(directory, "lock", &s, AT_SYMLINK_NOFOLLOW) != 0 || S_ISREG(s.st_mode);
 }
 
+/* The process that the note names, or "". */
+static void lockfile_holder(int note, char holder[24])
+{
+    ssize_t n = note < 0 ? 0 : pread(note, holder, 23, 0);
+    holder[n > 0 ? n : 0] = 0;
+    holder[strspn(holder, "0123456789")] = 0;
+}
+
 static enum leat_status lockfile_busy(int lock, const char *directory, char error[256])
 {
-    char holder[24] = "";
+    char holder[24];
     if (flock(lock, LOCK_SH | LOCK_NB) == 0) { /* a broker would not share it */
         snprintf(error, 256,
                  "the data directory %s is being read (leat fsck, dump or explain): start again when it ends",
@@ -36,8 +45,7 @@ static enum leat_status lockfile_busy(int lock, const char *directory, char erro
         return LEAT_BUSY;
     }
     int fd = lockfile_note(lock, O_RDONLY);
-    ssize_t n = fd < 0 ? 0 : pread(fd, holder, sizeof holder - 1, 0);
-    holder[n > 0 ? strspn(holder, "0123456789") : 0] = 0;
+    lockfile_holder(fd, holder);
     if (fd >= 0)
         close(fd);
     if (holder[0])
@@ -71,29 +79,28 @@ enum leat_status lockfile_take(int *lock, const char *directory, char error[256]
         status = lockfile_busy(at, directory, error);
     else if (rc != 0)
         status = directory_status(rc, "lock", directory, error);
-    if (status != LEAT_OK)
-        goto err0;
-    if (!lockfile_is_a_file(at)) {
+    if (status == LEAT_OK)
+        *lock = at;
+    else
+        close(at);
+    return status;
+}
+
+enum leat_status lockfile_sign(int lock, const char *directory, char error[256])
+{
+    char pid[24];
+    if (!lockfile_is_a_file(lock)) {
         snprintf(error, 256, "%s/lock is no regular file: remove it, the broker keeps a note of its process there",
                  directory);
-        status = LEAT_DISK_ERROR;
-        goto err0;
+        return LEAT_DISK_ERROR;
     }
-    int fd = lockfile_note(at, O_RDWR | O_CREAT);
-    if (fd < 0) {
-        status = directory_status(errno, "make the file lock in", directory, error);
-        goto err0;
-    }
-    char pid[24];
-    int size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    int fd = lockfile_note(lock, O_RDWR | O_CREAT), size = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (fd < 0)
+        return directory_status(errno, "make the file lock in", directory, error);
     if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)size, 0) != size)
         error[0] = 0; /* a full disk: the lock holds without its note */
     close(fd);
-    *lock = at;
     return LEAT_OK;
-err0:
-    close(at);
-    return status;
 }
 
 bool lockfile_gone(int lock)
@@ -104,7 +111,11 @@ bool lockfile_gone(int lock)
 
 void lockfile_release(int lock)
 {
-    int fd = lockfile_note(lock, O_WRONLY | O_TRUNC);
+    char holder[24];
+    int fd = lockfile_note(lock, O_RDWR);
+    lockfile_holder(fd, holder);
+    if (strtol(holder, NULL, 10) == getpid() && ftruncate(fd, 0) != 0)
+        holder[0] = 0; /* it names a process that holds nothing: the lock itself is gone all the same */
     if (fd >= 0)
         close(fd);
     close(lock);

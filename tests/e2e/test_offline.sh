@@ -55,6 +55,14 @@ for words in "fsck $T/empty" "dump $T/empty" "dump $T/empty --queue jobs" "expla
     is "a directory of something else: $words" run 66 leat $words
     is "is told as such: $words" err "there is no data directory of leatd here"
 done
+echo theirs >"$T/empty/lock"
+before=$(find "$T/empty" -mindepth 1 -printf '%p %y %s %T@\n' | sort)
+is "it is nothing to salvage, either" run 78 "$LEATD" --salvage --data "$T/empty" "${TINY[@]}"
+is "which is said" err "there is no data directory of leatd here"
+mkdir "$T/bare"
+is "nor is an empty one" run 78 "$LEATD" --salvage --data "$T/bare" "${TINY[@]}"
+is "which stays empty" [ -z "$(ls -A "$T/bare")" ]
+is "and the other as it was" [ "$(find "$T/empty" -mindepth 1 -printf '%p %y %s %T@\n' | sort)" = "$before" ]
 is "there is nothing to salvage" run 78 "$LEATD" --salvage --data "$D" "${TINY[@]}"
 is "and that is said" err "nothing to salvage"
 

@@ -288,6 +288,7 @@ TEST(lockfile, a_second_holder_is_told_who_has_it_and_gets_it_when_the_first_is_
     int lock, second;
     assert_non_null(mkdtemp(directory));
     assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
+    assert_int_equal(lockfile_sign(lock, directory, error), LEAT_OK);
     assert_int_equal(lockfile_take(&second, directory, error), LEAT_BUSY);
     snprintf(wanted, sizeof wanted, "(process %d)", (int)getpid());
     assert_non_null(strstr(error, wanted));
@@ -307,6 +308,26 @@ TEST(lockfile, a_second_holder_is_told_who_has_it_and_gets_it_when_the_first_is_
     rmdir(directory);
     assert_true(lockfile_gone(second));
     lockfile_release(second);
+}
+
+TEST(lockfile, a_directory_that_was_not_signed_is_left_as_it_was)
+{
+    char directory[] = "build-lockfile-XXXXXX", error[256] = "", file[64], note[24] = "";
+    int lock;
+    assert_non_null(mkdtemp(directory));
+    snprintf(file, sizeof file, "%s/lock", directory);
+    assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
+    assert_int_equal(access(file, F_OK), -1);
+    lockfile_release(lock);
+    assert_int_equal(access(file, F_OK), -1);
+    int fd = open(file, O_RDWR | O_CREAT, 0600); /* somebody else's */
+    assert_int_equal(write(fd, "theirs", 6), 6);
+    assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
+    lockfile_release(lock);
+    assert_int_equal(pread(fd, note, sizeof note, 0), 6);
+    close(fd);
+    unlink(file);
+    rmdir(directory);
 }
 
 /* In place of libc's: tells of each try, and at a given one the holder dies. */
@@ -357,6 +378,7 @@ TEST(lockfile, a_holder_that_dies_while_another_waits_gives_way_to_it)
     assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
     locks.dies_at = 0;
     assert_int_equal(locks.refused, 3);
+    assert_int_equal(lockfile_sign(lock, directory, error), LEAT_OK);
     snprintf(file, sizeof file, "%s/lock", directory);
     int fd = open(file, O_RDONLY);
     assert_true(read(fd, note, sizeof note - 1) > 0);
