@@ -17,7 +17,8 @@
 
 struct io; /* each loop's own */
 
-enum io_progress { IO_FAILED, IO_PENDING, IO_DONE };
+/* IO_STARVED: failed, and it is this machine that has no descriptor or no memory for it. */
+enum io_progress { IO_FAILED, IO_STARVED, IO_PENDING, IO_DONE };
 enum io_wake { IO_READY, IO_TIME, IO_SIGNAL };
 
 struct io_ops {

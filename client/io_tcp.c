@@ -118,9 +118,15 @@ static enum io_progress connected(struct io *io)
     return IO_DONE;
 }
 
+static bool no_descriptor(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
 /* Begins with the next address of the name; the reason why one failed stays in `why`. */
 static enum io_progress start_next(struct io *io, char *why)
 {
+    enum io_progress failure = IO_FAILED;
     while (io->next) {
         struct addrinfo *a = io->next;
         io->next = a->ai_next;
@@ -131,13 +137,14 @@ static enum io_progress start_next(struct io *io, char *why)
             io->connecting = true;
             return IO_PENDING;
         }
+        failure = io->fd < 0 && no_descriptor(errno) ? IO_STARVED : IO_FAILED;
         snprintf(why, WHY, "%.200s:%s: %s", io->host, io->port, strerror(errno));
         if (io->fd >= 0)
             close(io->fd);
         io->fd = -1;
     }
     forget_addresses(io);
-    return IO_FAILED;
+    return failure;
 }
 
 static enum io_progress tcp_connect(struct io *io, char *why)

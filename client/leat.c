@@ -137,7 +137,7 @@ static enum leat_status wait_for_session(struct leat *l, char *why)
         }
         if (over) {
             snprintf(why, LEAT_ERROR_MAX, "%s", l->trouble[0] ? l->trouble : "no answer in time");
-            return LEAT_UNREACHABLE;
+            return l->starved ? LEAT_NO_MEMORY : LEAT_UNREACHABLE;
         }
         loop_turn(l, deadline);
     }

@@ -127,7 +127,8 @@ struct leat_options {
 /* leat_open: connects to the broker at `address`: "tcp://HOST:PORT" (or just HOST:PORT; port 7400 if there is none) or,
  * with libleat-dpdk, "vhost://PATH"; several, separated by commas, are tried in turn. NULL: $LEAT_ADDRESS, or
  * tcp://127.0.0.1:7400. NULL with a sentence in `error` (LEAT_ERROR_MAX bytes) when nobody answers in time, or the
- * address is none. leat_open_status: why the last leat_open() of this thread gave NULL. */
+ * address is none. leat_open_status: why the last leat_open() of this thread gave NULL; LEAT_NO_MEMORY
+ * when this machine has no memory or no descriptor for it. */
 struct leat *leat_open(const char *address, const struct leat_options *options, char *error);
 enum leat_status leat_open_status(void);
 

@@ -56,7 +56,8 @@ struct leat {
     size_t bodies_room;
 
     char error[LEAT_ERROR_MAX];
-    char trouble[LEAT_ERROR_MAX]; /* why there is no connection */
+    char trouble[LEAT_ERROR_MAX]; /* why there is no connection ... */
+    bool starved;                 /* ... and that it is this machine's fault */
 };
 
 #endif

@@ -47,11 +47,12 @@ static void try_to_connect(struct leat *l, struct instant now)
         l->connecting_since = now;
     l->connecting = true;
     enum io_progress progress = ops_of(l)->connect(io_of(l), l->trouble);
+    l->starved = progress == IO_STARVED;
     if (progress == IO_DONE) {
         l->connecting = false;
         l->linked = true;
         client_connected(l->core, now);
-    } else if (progress == IO_FAILED) {
+    } else if (progress == IO_FAILED || progress == IO_STARVED) {
         lost(l, now);
     } else if (instant_since(now, l->connecting_since).ns > duration_s(CONNECT_PATIENCE_S).ns) {
         snprintf(l->trouble, sizeof l->trouble, "no answer to the attempt to connect");

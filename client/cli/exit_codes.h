@@ -10,7 +10,7 @@ enum report_exit {
     EXIT_NO_INPUT = 66, /* no data directory there */
     EXIT_UNREACHABLE = 69, /* no broker */
     EXIT_BUG = 70,
-    EXIT_SYSTEM = 71,  /* no memory */
+    EXIT_SYSTEM = 71,  /* no memory or no descriptors */
     EXIT_BUSY = 73,    /* a broker uses the data directory */
     EXIT_IO = 74,      /* standard input or output failed */
     EXIT_LATER = 75,   /* no answer in time, or an unknown outcome: it may have happened */

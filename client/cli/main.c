@@ -40,13 +40,15 @@ static void help_all(FILE *out)
         snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
         fprintf(out, "  %-30s %s\n", left, commands[i].summary);
     }
-    fprintf(out,
-            "\n`leat COMMAND --help` tells more. Times: 500ms, 5s, 2m, 1h, 1d. Sizes: 1024, 64k, 1m.\n"
-            "ADDRESS: tcp://HOST:PORT, HOST:PORT or vhost://PATH; else $LEAT_ADDRESS; else tcp://127.0.0.1:7400.\n\n"
-            "Errors go to standard error as `leat: STATUS: sentence`. Exit codes: 0 done; 1 refused by the broker, or\n"
-            "nothing there; 64 usage; 65 input that can not be sent, damaged messages, a corrupt data directory;\n"
-            "66 no data directory; 69 broker unreachable; 71 no memory; 73 a broker uses the data directory; 74 input\n"
-            "or output failed; 75 no answer: it may have happened; 76 of a newer version; 77 permission.\n");
+    fprintf(
+        out,
+        "\n`leat COMMAND --help` tells more. Times: 500ms, 5s, 2m, 1h, 1d. Sizes: 1024, 64k, 1m.\n"
+        "ADDRESS: tcp://HOST:PORT, HOST:PORT or vhost://PATH; else $LEAT_ADDRESS; else tcp://127.0.0.1:7400.\n\n"
+        "Errors go to standard error as `leat: STATUS: sentence`. Exit codes: 0 done; 1 refused by the broker, or\n"
+        "nothing there; 64 usage; 65 input that can not be sent, damaged messages, a corrupt data directory;\n"
+        "66 no data directory; 69 broker unreachable; 71 no memory or no descriptors here; 73 a broker uses the data\n"
+        "directory; 74 input or output failed; 75 no answer: it may have happened; 76 of a newer version;\n"
+        "77 permission.\n");
 }
 
 static void help_one(FILE *out, const struct command *c)

@@ -21,6 +21,8 @@ int report_code(enum leat_status status)
         return EXIT_DATA;
     case LEAT_UNREACHABLE:
         return EXIT_UNREACHABLE;
+    case LEAT_NO_MEMORY: /* of this machine: no broker answers it */
+        return EXIT_SYSTEM;
     case LEAT_LOCAL_FILE:
         return EXIT_IO;
     case LEAT_TIMED_OUT:

@@ -268,6 +268,8 @@ is "says nothing" [ ! -s err ]
 is "each message had its attempts" [ "$(field codes nacks) $(leat take failed -n 9 --raw --ack | sort | tr '\n' ' ')" = "4 one two " ]
 leat queue drop codes
 is "work nowhere" run 1 leat work nowhere -- cat
+is "no descriptors for so many jobs" run 71 bash -c 'ulimit -n 20; exec leat work jobs -j 40 --timeout 200ms -- cat'
+is "says so" err "leat: no_memory: 127.0.0.1:$port: Too many open files"
 rm -f pipe
 mkfifo pipe
 leat work jobs -- sh -c 'echo started >started; read -r x <pipe; echo "$x" >ended' 2>work.err &

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <time.h>
@@ -251,6 +252,22 @@ static void nowhere(char address[32])
     assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &size), 0);
     close(fd);
     snprintf(address, 32, "127.0.0.1:%u", ntohs(a.sin_port));
+}
+
+TEST(leat, a_machine_without_descriptors_is_not_an_absent_broker)
+{
+    char address[32], why[LEAT_ERROR_MAX];
+    struct leat_options o = {.open_timeout_ns = LEAT_SECOND / 10};
+    struct rlimit before, none;
+    nowhere(address);
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+    struct leat *l = leat_open(address, &o, why);
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_null(l);
+    assert_int_equal(leat_open_status(), LEAT_NO_MEMORY);
+    assert_non_null(strstr(why, "Too many open files"));
 }
 
 TEST(leat, an_absent_broker_is_told_in_time_with_a_reason)
