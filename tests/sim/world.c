@@ -50,6 +50,8 @@ void world_status(struct world *w, uint32_t actor, uint8_t op, uint32_t queue, e
     /* a body that cannot be read, or that has rotted, is not served, and the client is told so */
     if (status == LEAT_CORRUPT && w->rotten && (op == OP_TAKE || op == OP_PEEK))
         return;
+    if (status == LEAT_NO_MEMORY && (op == OP_TAKE || op == OP_PEEK)) /* answers of all its takes: above its budget */
+        return;
     if ((status == LEAT_CORRUPT || status == LEAT_DISK_ERROR) && w->rotten && op == OP_BACKUP_READ)
         return;
     for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++)

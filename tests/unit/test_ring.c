@@ -408,11 +408,14 @@ TEST(lockfile, a_note_that_is_no_regular_file_is_refused_and_one_that_becomes_a_
     snprintf(wanted, sizeof wanted, "%s is no regular file", file);
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(i == 0 ? mkfifo(file, 0600) : i == 1 ? mkdir(file, 0700) : symlink("elsewhere", file), 0);
-        assert_int_equal(lockfile_take(&lock, directory, error), LEAT_DISK_ERROR);
+        assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
+        assert_int_equal(lockfile_sign(lock, directory, error), LEAT_DISK_ERROR);
         assert_memory_equal(error, wanted, strlen(wanted));
+        lockfile_release(lock);
         assert_int_equal(remove(file), 0);
     }
     assert_int_equal(lockfile_take(&lock, directory, error), LEAT_OK);
+    assert_int_equal(lockfile_sign(lock, directory, error), LEAT_OK);
     assert_int_equal(unlink(file), 0);
     assert_int_equal(mkfifo(file, 0600), 0); /* nobody reads it, nobody writes it */
     alarm(10);                               /* whoever waits for it is ended */
