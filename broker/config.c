@@ -388,15 +388,19 @@ bool config_disk_fits(const struct config *c, uint64_t kept, char error[CONFIG_E
     char is[CONFIG_VALUE_MAX], may[CONFIG_VALUE_MAX], of[CONFIG_VALUE_MAX];
     uint64_t segment = kept ? kept : c->segment_size;
     uint64_t least = CONFIG_SEGMENTS_MIN * segment, most = CONFIG_SEGMENTS_MAX * segment;
-    bool small = c->disk_max != 0 && c->disk_max < least;
-    if (!small && c->disk_max <= most)
-        return true;
-    const char *other = small ? ", or lower segment_size" : ", or raise segment_size";
-    return refuse(
-        error, "disk_max is %s, but at %s %s is %s: %d times segment_size %s%s%s; %s disk_max%s",
-        config_size_text(is, c->disk_max), small ? "least" : "most", config_size_text(may, small ? least : most),
-        small ? "needed" : "possible", small ? CONFIG_SEGMENTS_MIN : CONFIG_SEGMENTS_MAX, config_size_text(of, segment),
-        kept ? ", which is kept by data " : "", kept ? c->data : "", small ? "raise" : "lower", kept ? "" : other);
+    if (c->disk_max != 0 && c->disk_max < least)
+        return refuse(error,
+                      "disk_max is %s, but at least %s is needed: %d times segment_size %s%s%s; raise disk_max%s",
+                      config_size_text(is, c->disk_max), config_size_text(may, least), CONFIG_SEGMENTS_MIN,
+                      config_size_text(of, segment), kept ? ", which is kept by data " : "", kept ? c->data : "",
+                      kept ? "" : ", or lower segment_size");
+    if (!kept && c->disk_max > most)
+        return refuse(error,
+                      "disk_max is %s, but at most %s is possible: %d times segment_size %s; lower disk_max, or raise "
+                      "segment_size",
+                      config_size_text(is, c->disk_max), config_size_text(may, most), CONFIG_SEGMENTS_MAX,
+                      config_size_text(of, segment));
+    return true;
 }
 
 /* What no single option can be blamed for. */

@@ -231,9 +231,7 @@ TEST(config, disk_max_goes_with_the_segments_that_are_there)
     assert_false(config_disk_fits(&config, 0, error));
     assert_string_equal(error, "disk_max is 1T, but at most 249600M is possible: 3900 times segment_size 64M; lower "
                                "disk_max, or raise segment_size");
-    assert_false(config_disk_fits(&config, 4 * M, error));
-    assert_string_equal(error, "disk_max is 1T, but at most 15600M is possible: 3900 times segment_size 4M, which is "
-                               "kept by data here; lower disk_max");
+    assert_true(config_disk_fits(&config, 4 * M, error)); /* so much is not used, then */
     assert_int_equal(READ("--disk-max", "1G"), CONFIG_READ);
     assert_true(config_disk_fits(&config, 0, error));
     assert_int_equal(READ(), CONFIG_READ); /* as much as there is */
