@@ -31,6 +31,7 @@ enum {
     TCP_POOL_BYTES = 8 << 20, /* its receive buffers: 512 of 16 KiB */
     OTHER_FILES = 320,        /* HTTP, the ring, the terminal; segments of the log come on top */
     DISK_MAX_GIB = 16,        /* what disk_max 0 means at most */
+    SEGMENT_MAX = 256 << 20,  /* no log has larger segments */
     EAL_TEXT = 2048,
     EAL_WORDS = 48, /* to look at arguments before they are used */
 };
@@ -88,14 +89,16 @@ static void shard_options(struct shard_config *s, const struct config *c)
     s->journal.entropy = entropy_u64();
 }
 
-/* The size of the segments that the data directory has already; 0: none, as far as we can see. */
+/* The size of the segments that the data directory has already; 0: none, as far as we can see. Without a manifest what
+ * is there was left by a start that was cut short, and the next one begins anew. */
 static uint64_t segment_bytes_there(const char *data)
 {
     uint64_t most = 0;
     struct dirent *e;
     struct stat s;
     DIR *d = opendir(data);
-    while (d && (e = readdir(d)))
+    bool made = d && fstatat(dirfd(d), "manifest", &s, AT_SYMLINK_NOFOLLOW) == 0;
+    while (made && (e = readdir(d)))
         if (source_segment_number(e->d_name) != 0 && fstatat(dirfd(d), e->d_name, &s, AT_SYMLINK_NOFOLLOW) == 0 &&
             S_ISREG(s.st_mode) && (uint64_t)s.st_size > most)
             most = (uint64_t)s.st_size;
@@ -115,7 +118,11 @@ static enum exits check_memory(const struct config *c, const struct shard_config
 {
     struct budget b = {0};
     char error[BUDGET_SENTENCE];
-    budget_shard(&b, s);
+    struct shard_config kept = *s;
+    uint64_t bytes = segment_bytes_there(c->data);
+    if (bytes > s->journal.segment_bytes && bytes <= SEGMENT_MAX) /* each has a table of its blocks */
+        kept.journal.segment_bytes = bytes;
+    budget_shard(&b, &kept);
     if (!config_is_off(c->listen))
         budget_add(&b, "TCP connections (connections_memory)", c->connections_memory + TCP_POOL_BYTES);
     if (!config_is_off(c->local))
@@ -255,9 +262,12 @@ static void say_endpoint(const char *what, const char *address, uint16_t port)
 static enum exits open_tcp(struct broker *b, const struct shard_config *s)
 {
     char error[256];
+    uint64_t segments = s->journal.disk_max / s->journal.segment_bytes;
+    if (segments > CONFIG_SEGMENTS_MAX)
+        segments = CONFIG_SEGMENTS_MAX;
     struct tcp_config t = {.address = b->config->listen,
                            .connections = (uint32_t)b->config->connections_max,
-                           .other_files = OTHER_FILES + (uint32_t)(s->journal.disk_max / s->journal.segment_bytes),
+                           .other_files = OTHER_FILES + (uint32_t)segments,
                            .memory = b->config->connections_memory};
     if (config_is_off(b->config->listen))
         return EXITS_OK;

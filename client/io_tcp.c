@@ -95,6 +95,21 @@ static void tcp_close(struct io *io)
     free(io);
 }
 
+static bool no_descriptor(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+/* getaddrinfo() says of a machine without descriptors that it does not know the name. */
+static bool starved(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return no_descriptor(errno);
+    close(fd);
+    return false;
+}
+
 static enum io_progress resolve(struct io *io, char *why)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -102,7 +117,10 @@ static enum io_progress resolve(struct io *io, char *why)
     if (rc != 0) {
         io->found = NULL;
         snprintf(why, WHY, "%.200s: %s", io->host, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
-        return IO_FAILED;
+        if (rc == EAI_MEMORY || !starved())
+            return rc == EAI_MEMORY ? IO_STARVED : IO_FAILED;
+        snprintf(why, WHY, "%.200s: %s", io->host, strerror(errno));
+        return IO_STARVED;
     }
     io->next = io->found;
     return IO_PENDING;
@@ -116,11 +134,6 @@ static enum io_progress connected(struct io *io)
     io->connecting = false;
     forget_addresses(io);
     return IO_DONE;
-}
-
-static bool no_descriptor(int error)
-{
-    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
 /* Begins with the next address of the name; the reason why one failed stays in `why`. */
@@ -150,9 +163,8 @@ static enum io_progress start_next(struct io *io, char *why)
 static enum io_progress tcp_connect(struct io *io, char *why)
 {
     if (!io->connecting) {
-        if (!io->found && resolve(io, why) == IO_FAILED)
-            return IO_FAILED;
-        return start_next(io, why);
+        enum io_progress found = io->found ? IO_PENDING : resolve(io, why);
+        return found == IO_PENDING ? start_next(io, why) : found;
     }
     struct pollfd p = {.fd = io->fd, .events = POLLOUT};
     if (poll(&p, 1, 0) <= 0)

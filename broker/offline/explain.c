@@ -137,7 +137,7 @@ static void explain_fact(struct explain *x, const struct fact *f)
     struct lsn message = follow_fact(&x->follow, f, &queue);
     bool about = message.n == x->id.lsn.n;
     if (f->kind == FACT_PUT && about) {
-        x->other = f->put.epoch != x->id.epoch;
+        x->other = x->id.epoch != 0 && f->put.epoch != x->id.epoch; /* 0: of a damaged message, not known */
         x->put_seen = !x->other;
     }
     about |= f->kind == FACT_QUEUE_DROPPED && x->events > 0 && !x->gone && queue == x->queue;

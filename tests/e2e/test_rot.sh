@@ -1,6 +1,6 @@
 #!/bin/bash
 # test_rot.sh [--trials N] [--bug] - a disk that lies: one place of a stopped broker's directory is damaged, again and again,
-# and each start ends as FAULTS.md says: refused with 65 and the place in the sentence, nothing changed; or everything is
+# and each start ends as it must: refused with 65 and the place in the sentence, nothing changed; or everything is
 # delivered that was put and not finished, byte for byte, and nothing else.
 #
 # What is damaged, and what must come of it, is prog_rot's; who knows what is left is prog_left. A base is a directory with

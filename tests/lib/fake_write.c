@@ -26,7 +26,7 @@ static void promote(struct disk *d, const struct write *w)
 }
 
 /* Every record of the file that the flush covers is promoted, or marked lost when it failed. A record that completed
- * after the flush was submitted has `fresh` set by its completion being later: compared by the flush's own list. */
+ * after the flush was submitted has a newer id than the flush's horizon. */
 void fake_write_flushed(struct disk *d, const struct op *o)
 {
     uint32_t kept = 0;

@@ -10,7 +10,7 @@ static uint64_t out[FRAME_MAX / 8];
 
 static void birth(struct actor *a)
 {
-    struct client_config config = {.window = a->manners.window, .seed = prng_next(&a->prng), .budget = 16u << 20};
+    struct client_config config = {.window = a->manners.window, .seed = prng_next(&a->prng), .budget = ACTOR_BUDGET};
     if (a->manners.link != LINK_STREAM) {
         config.datagrams = true;
         config.checksums = a->manners.link == LINK_UDP;
@@ -174,6 +174,13 @@ void actor_die(struct actor *a, bool remembers, uint64_t reborn_at)
         a->held_count = 0;
     a->born = reborn_at;
     agenda_add(&a->w->agenda, reborn_at, ENTRY_ACTOR, a->number, 0, NULL);
+}
+
+bool actor_is_full(const struct actor *a)
+{
+    struct client_counters c;
+    client_count(a->client, &c);
+    return c.held_bytes + 3 * REPLY_MAX > ACTOR_BUDGET;
 }
 
 bool actor_idle(const struct actor *a)

@@ -14,7 +14,7 @@
 
 struct world;
 
-enum { ACTOR_CALLS = WINDOW_MAX, ACTOR_HELD = 128, ACTOR_ADMIN = 0 };
+enum { ACTOR_CALLS = WINDOW_MAX, ACTOR_HELD = 128, ACTOR_ADMIN = 0, ACTOR_BUDGET = 16 << 20 };
 
 enum intent { INTEND_ACK, INTEND_NACK, INTEND_EXTEND, INTEND_ACK_TWICE };
 
@@ -57,6 +57,8 @@ void actor_read(struct actor *a, const struct packet *p);
 void actor_link(struct actor *a, enum link_change what);
 /* actor_die: its calls end with unknown outcomes; it is born again later. `remembers`: with the receipts it had. */
 void actor_die(struct actor *a, bool remembers, uint64_t reborn_at);
+/* actor_is_full: what its core holds leaves no room for one more answer. */
+bool actor_is_full(const struct actor *a);
 /* actor_idle: nothing is under way, nothing is in its hands. */
 bool actor_idle(const struct actor *a);
 

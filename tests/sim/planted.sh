@@ -1,5 +1,5 @@
 #!/bin/bash
-# planted.sh [--table | --list] [N...] - each planted bug (FAULTS.md section 1) must be caught; prints how many seeds that
+# planted.sh [--table | --list] [N...] - each planted bug (../README.md) must be caught; prints how many seeds that
 # took, or which unit test did it. Only the files that mention a bug are compiled anew, in a build directory of its own;
 # the rest is taken from $B. --table writes the numbers into tests/README.md. Else each bug must have a row there; the
 # numbers may differ. --list only prints which bugs there are; `make tidy` wants all that the sources have among them.

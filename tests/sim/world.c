@@ -50,7 +50,8 @@ void world_status(struct world *w, uint32_t actor, uint8_t op, uint32_t queue, e
     /* a body that cannot be read, or that has rotted, is not served, and the client is told so */
     if (status == LEAT_CORRUPT && w->rotten && (op == OP_TAKE || op == OP_PEEK))
         return;
-    if (status == LEAT_NO_MEMORY && (op == OP_TAKE || op == OP_PEEK)) /* answers of all its takes: above its budget */
+    if (status == LEAT_NO_MEMORY && (op == OP_TAKE || op == OP_PEEK) && actor < w->draw.actors &&
+        actor_is_full(&w->actor[actor])) /* the answers under way are more than its budget */
         return;
     if ((status == LEAT_CORRUPT || status == LEAT_DISK_ERROR) && w->rotten && op == OP_BACKUP_READ)
         return;

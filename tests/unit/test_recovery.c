@@ -1,4 +1,5 @@
-/* test_recovery.c - the table of FAULTS.md, section 2, for one broker: what a restart makes of damage. */
+/* test_recovery.c - what a restart makes of damage: torn tails, rot, recycled bytes, files that are lost or too many.
+ */
 #include "byteorder.h"
 #include "crc32c.h"
 #include "damage.h"

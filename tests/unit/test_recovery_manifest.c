@@ -1,4 +1,4 @@
-/* test_recovery_manifest.c - the table of FAULTS.md, section 2, for the manifest: one copy of two, old, cut, forged. */
+/* test_recovery_manifest.c - what a restart makes of a damaged manifest: one copy of two, old, cut, forged. */
 #include <stdio.h>
 
 #include "byteorder.h"
