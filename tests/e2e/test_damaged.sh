@@ -93,8 +93,8 @@ leat ack slow "$(receipt slow "$T/err1")"
 leat put slow "damaged, and given up by hand" >/dev/null
 is "more is lost" restart_damaged $BODY "damaged, and given up" || finish
 leat put slow "somebody has it" >/dev/null
-is "a take finds it damaged" run 65 leat take slow --lease 200ms
-is "somebody takes the other" run 0 leat take slow --lease 5s
+is "a take finds it damaged" run 65 leat take slow --lease 3s
+is "somebody takes the other" run 0 leat take slow --lease 10s
 background timeout 60 leat work slow --drain --lease 2s -- cat >"$T/out1" 2>"$T/err1"
 worker=$!
 is "a worker names it" until_lines "$T/err1" 1
