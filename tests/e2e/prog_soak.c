@@ -199,13 +199,13 @@ static void deliver(const struct leat_message *m)
 
 static void on_take(struct leat *l, struct leat_result *r, void *user)
 {
-    (void)user;
+    (void)l;
     struct leat_message m;
     enum leat_status status = leat_result_status(r);
     while (leat_result_message(r, &m))
         deliver(&m);
     if (status != LEAT_OK && status != LEAT_EMPTY)
-        fail("take: %s", leat_error(l));
+        fail("take: %s after %.3f s", leat_status_name(status), seconds() - (double)(uintptr_t)user / 1e6);
     s.takes_out--;
 }
 
@@ -214,7 +214,8 @@ static bool take_more(void)
 {
     if (s.takes_out == TAKES || s.todo_count + (s.takes_out + 1) * TAKE_MAX > TAKES * TAKE_MAX)
         return false;
-    if (leat_submit_take(s.takes, s.queue, LEAT_SECOND / 5, 0, TAKE_MAX, on_take, NULL) != LEAT_OK)
+    if (leat_submit_take(s.takes, s.queue, LEAT_SECOND / 5, 0, TAKE_MAX, on_take,
+                         (void *)(uintptr_t)(seconds() * 1e6)) != LEAT_OK)
         return false;
     s.takes_out++;
     return true;
