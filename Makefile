@@ -153,7 +153,7 @@ $(B)/prog_local: $(B)/tests/e2e/prog_local.o $(DPDK_OBJS) $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $(filter-out %.a,$^) $(B)/libleat-core.a $(CORE_LIBS) $(DPDK_LIBS)
 $(B)/limits: $(call objs,$(filter perf/micro/limits%,$(call srcs,perf/micro))) $(B)/perf/hist.o $(B)/perf/ticks.o \
              $(B)/libleat-core.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring $(DPDK_LIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS) -luring -Wl,--whole-archive -l:librte_net_vhost.a -Wl,--no-whole-archive $(DPDK_LIBS)
 $(B)/lease_cycle $(B)/ready_cycle: $(B)/%: $(B)/perf/micro/%.o $(B)/libleat-core.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(CORE_LIBS)
 $(B)/prog_history: $(B)/tests/e2e/prog_history.o $(call objs,broker/base/prng.c broker/base/must.c) $(B)/libleat-dpdk.a $(B)/libleat.a

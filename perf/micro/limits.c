@@ -86,6 +86,8 @@ static void print_help(void)
            "  --dir PATH       the disk to measure (default: the current folder)\n"
            "  --other STATE    of core B while one core is measured: idle or spin (default idle)\n"
            "  --huge           DPDK's memory in huge pages (default: ordinary ones)\n"
+           "  --driver         M, P: the vhost end is the net_vhost driver, as dpdk-testpmd's is, not librte_vhost "
+           "itself\n"
            "  --json           one JSON object a line instead of a table\n");
 }
 
@@ -153,6 +155,9 @@ static bool option_read(struct run *r, int option, const char *text)
     case 'h':
         s->huge = true;
         return true;
+    case 'v':
+        s->driver = true;
+        return true;
     default:
         r->json = true;
         return true;
@@ -163,9 +168,9 @@ static bool option_read(struct run *r, int option, const char *text)
 static int arguments_read(struct run *r, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"seconds", 1, NULL, 's'}, {"rounds", 1, NULL, 'r'}, {"cpus", 1, NULL, 'c'},
-        {"dir", 1, NULL, 'd'},     {"other", 1, NULL, 'o'},  {"huge", 0, NULL, 'h'},
-        {"json", 0, NULL, 'j'},    {"help", 0, NULL, 'H'},   {NULL, 0, NULL, 0},
+        {"seconds", 1, NULL, 's'}, {"rounds", 1, NULL, 'r'}, {"cpus", 1, NULL, 'c'},   {"dir", 1, NULL, 'd'},
+        {"other", 1, NULL, 'o'},   {"huge", 0, NULL, 'h'},   {"driver", 0, NULL, 'v'}, {"json", 0, NULL, 'j'},
+        {"help", 0, NULL, 'H'},    {NULL, 0, NULL, 0},
     };
     bool any = false;
     opterr = 0;

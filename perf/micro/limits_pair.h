@@ -28,6 +28,7 @@ struct limits_setup {
     double seconds;            /* to measure, per round */
     unsigned cpu[2];           /* of the two ends; equal where the machine has one core */
     bool huge;                 /* DPDK's memory in huge pages */
+    bool driver;               /* M, P: the vhost end through the net_vhost driver */
     bool busy;                 /* a spinning process on cpu[1] where a limit has one end only */
     char scratch[LIMITS_PATH]; /* a folder of this run on the disk to be measured; removed at the end */
 };
