@@ -59,8 +59,8 @@ bool config_given(const struct config *c, const char *field);
 bool config_by_flag(const struct config *c, const char *field);
 
 /* config_disk_fits: whether disk_max goes with the size of segments, which is the data directory's own, `kept`, where
- * it has one, and segment_size where that is 0. A log that is there already uses no more than
- * it can, and a file of an unfinished copy may be short, so that `kept` refuses nothing as too large. */
+ * it has one, and segment_size where that is 0. A log that is there uses no more than it can, and a file of an
+ * unfinished copy may be short, so that `kept` refuses nothing as too large. */
 bool config_disk_fits(const struct config *c, uint64_t kept, char error[CONFIG_ERROR_MAX]);
 
 /* config_is_off: "none" in the place of an address or a path. */

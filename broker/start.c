@@ -108,20 +108,19 @@ static uint64_t segment_bytes_there(const char *data)
 }
 
 /* What can be refused before anything is touched. */
-static enum exits check_disk_max(const struct config *c)
+static enum exits check_disk_max(const struct config *c, uint64_t there)
 {
     char error[CONFIG_ERROR_MAX];
-    return config_disk_fits(c, segment_bytes_there(c->data), error) ? EXITS_OK : refuse(EXITS_CONFIG, error);
+    return config_disk_fits(c, there, error) ? EXITS_OK : refuse(EXITS_CONFIG, error);
 }
 
-static enum exits check_memory(const struct config *c, const struct shard_config *s)
+static enum exits check_memory(const struct config *c, const struct shard_config *s, uint64_t there)
 {
     struct budget b = {0};
     char error[BUDGET_SENTENCE];
     struct shard_config kept = *s;
-    uint64_t bytes = segment_bytes_there(c->data);
-    if (bytes > s->journal.segment_bytes && bytes <= SEGMENT_MAX) /* each has a table of its blocks */
-        kept.journal.segment_bytes = bytes;
+    if (there > s->journal.segment_bytes && there <= SEGMENT_MAX) /* each has a table of its blocks */
+        kept.journal.segment_bytes = there;
     budget_shard(&b, &kept);
     if (!config_is_off(c->listen))
         budget_add(&b, "TCP connections (connections_memory)", c->connections_memory + TCP_POOL_BYTES);
@@ -358,9 +357,10 @@ enum exits start_broker(struct broker *b, const struct config *c)
     *b = (struct broker){.config = c, .wall_ns = clock_wall(), .lock = -1};
     raise_descriptors();
     shard_options(&s, c);
-    enum exits code = check_disk_max(c);
+    uint64_t there = segment_bytes_there(c->data);
+    enum exits code = check_disk_max(c, there);
     if (code == EXITS_OK)
-        code = check_memory(c, &s);
+        code = check_memory(c, &s, there);
     if (code == EXITS_OK)
         code = check_eal(c);
     if (code == EXITS_OK)
@@ -405,7 +405,7 @@ enum exits start_salvage(const struct config *c)
         start_complain("%s: %s", c->data, strerror(errno));
         return EXITS_CONFIG;
     }
-    enum exits code = check_memory(c, &s);
+    enum exits code = check_memory(c, &s, segment_bytes_there(c->data));
     if (code == EXITS_OK)
         code = open_data(&b);
     if (code == EXITS_OK)

@@ -116,11 +116,14 @@ static enum io_progress resolve(struct io *io, char *why)
     int rc = getaddrinfo(io->host, io->port, &hints, &io->found);
     if (rc != 0) {
         io->found = NULL;
-        snprintf(why, WHY, "%.200s: %s", io->host, rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc));
-        if (rc == EAI_MEMORY || !starved())
-            return rc == EAI_MEMORY ? IO_STARVED : IO_FAILED;
-        snprintf(why, WHY, "%.200s: %s", io->host, strerror(errno));
-        return IO_STARVED;
+        const char *reason = rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc);
+        bool ours = rc == EAI_MEMORY;
+        if (!ours && starved()) {
+            ours = true;
+            reason = strerror(errno);
+        }
+        snprintf(why, WHY, "%.200s: %s", io->host, reason);
+        return ours ? IO_STARVED : IO_FAILED;
     }
     io->next = io->found;
     return IO_PENDING;

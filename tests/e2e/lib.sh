@@ -44,6 +44,15 @@ is() {
         return 1
     fi
 }
+# run CODE COMMAND... - its output in $T/out and $T/err; true when it ends with CODE, within $run_seconds seconds.
+run_seconds=60
+run() {
+    local code=$1
+    shift
+    timeout "$run_seconds" "$@" >"$T/out" 2>"$T/err"
+    local got=$?
+    [ $got = "$code" ] || { echo "    exit code $got, not $code: $*"; head -5 "$T/out" "$T/err"; false; }
+}
 skip() { skipped=$((skipped + 1)); echo "SKIPPED $1: $2"; }
 finish() {
     [ "$failed" -eq 0 ] || tail -n 20 "$T/broker.err" 2>/dev/null

@@ -8,13 +8,6 @@
 PATH=$(realpath "$B"):$PATH
 HEADER=-8 BODY=0 # where a byte is changed, from where the body begins
 
-run() { # CODE COMMAND...
-    local code=$1
-    shift
-    timeout 60 "$@" >"$T/out" 2>"$T/err"
-    local got=$?
-    [ $got = "$code" ] || { echo "    exit code $got, not $code: $*"; head -5 "$T/out" "$T/err"; false; }
-}
 start() { broker --data "$T/data" "${SMALL[@]}" --http 127.0.0.1:0 && export LEAT_ADDRESS=$address; }
 metric() { curl -s -m 10 "$(sed -n 's/^leatd: http //p' "$T/broker.err" | tail -n 1)/metrics" | sed -n "s/^$1 //p"; }
 # Changes one byte of the message with this body.

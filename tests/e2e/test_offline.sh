@@ -6,13 +6,7 @@ PATH=$(realpath "$B"):$PATH
 D=$T/data
 TINY=(--http none --local none --segment-size 1M --block-max 256K --body-max 16K --hot-max 2M --disk-max 256M --buffer-max 16M)
 
-run() { # CODE COMMAND...
-    local code=$1
-    shift
-    timeout 120 "$@" >"$T/out" 2>"$T/err"
-    local got=$?
-    [ $got = "$code" ] || { echo "    exit code $got, not $code: $*"; head -5 "$T/out" "$T/err"; false; }
-}
+run_seconds=120
 out() { grep -qE -- "$1" "$T/out"; }
 err() { grep -qF -- "$1" "$T/err"; }
 json() { python3 -c 'import json,sys; print(eval(sys.argv[1], {"j": json.load(sys.stdin)}))' "$1"; }

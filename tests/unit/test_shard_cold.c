@@ -33,24 +33,29 @@ static void cold_backlog(void)
     }
 }
 
+/* The answer's next message has the body "small WHICH". */
+static void expect_small(const struct frame_op *op, uint32_t *offset, unsigned which)
+{
+    char body[16];
+    struct reply_message m;
+    snprintf(body, sizeof body, "small %u", which);
+    assert_true(reply_next_message(op, offset, &m));
+    assert_int_equal(m.body_size, strlen(body));
+    assert_memory_equal(m.body, body, m.body_size);
+}
+
 TEST(shard_cold, small_bodies_that_are_cold_are_read_together)
 {
     cold_backlog();
     send_take(++stage->number, 150, (struct duration){0});
     pass(duration_ms(20));
     struct frame_op op;
-    struct reply_message m;
     struct shard_counters counters;
     uint32_t offset = 0;
     assert_int_equal(answer(&op), LEAT_OK);
     assert_int_equal(op.count, 150);
-    for (unsigned i = 0; i < 150; i++) {
-        char body[16];
-        snprintf(body, sizeof body, "small %u", i / 50);
-        assert_true(reply_next_message(&op, &offset, &m));
-        assert_int_equal(m.body_size, strlen(body));
-        assert_memory_equal(m.body, body, m.body_size);
-    }
+    for (unsigned i = 0; i < 150; i++)
+        expect_small(&op, &offset, i / 50);
     shard_count(stage->shard, &counters);
     assert_true(counters.cold_reads > 0);
     assert_true(counters.cold_reads <= 6);
@@ -91,17 +96,11 @@ TEST(shard_cold, a_rotten_body_is_left_out_and_its_neighbours_are_delivered)
     send_take(++stage->number, 149, (struct duration){0});
     pass(duration_ms(20));
     struct frame_op op;
-    struct reply_message m;
     uint32_t offset = 0;
     assert_int_equal(answer(&op), LEAT_OK);
     assert_int_equal(op.count, 148);
-    for (unsigned i = 0; i < 148; i++) {
-        char body[16];
-        snprintf(body, sizeof body, "small %u", i < 49 ? 0 : i < 98 ? 1 : 2);
-        assert_true(reply_next_message(&op, &offset, &m));
-        assert_int_equal(m.body_size, strlen(body));
-        assert_memory_equal(m.body, body, m.body_size);
-    }
+    for (unsigned i = 0; i < 148; i++)
+        expect_small(&op, &offset, i < 49 ? 0 : i < 98 ? 1 : 2);
     struct shard_counters counters;
     shard_count(stage->shard, &counters);
     assert_int_equal(counters.corrupt_bodies, 2);
