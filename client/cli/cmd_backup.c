@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "clock.h"
 #include "commands.h"
 #include "progress.h"
 #include "quit.h"
@@ -38,13 +39,6 @@ static void listen_to_signals(void)
         sigaction(SIGHUP, &action, NULL);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
 struct pace {
     struct progress bar;
     uint64_t started_ns, rate; /* rate: bytes a second */
@@ -53,7 +47,7 @@ struct pace {
 /* Sleeps until so many bytes may have come. */
 static void keep_pace(const struct pace *p, uint64_t bytes)
 {
-    uint64_t due = (uint64_t)((double)bytes / (double)p->rate * 1e9), passed = now_ns() - p->started_ns;
+    uint64_t due = (uint64_t)((double)bytes / (double)p->rate * 1e9), passed = clock_ns() - p->started_ns;
     if (due <= passed)
         return;
     struct timespec t = {.tv_sec = (time_t)((due - passed) / 1000000000),
@@ -101,7 +95,7 @@ int cmd_backup(const struct arguments *a)
     if (!l)
         return code;
     struct leat_backup_state state;
-    uint64_t started = p.started_ns = now_ns();
+    uint64_t started = p.started_ns = clock_ns();
     listen_to_signals();
     progress_open(&p.bar, "bytes", 0);
     enum leat_status status = leat_backup(l, a->words[0], show, &p, &state);
@@ -109,9 +103,9 @@ int cmd_backup(const struct arguments *a)
     if (status != LEAT_OK)
         code = report_status(status, leat_error(l));
     else if (arguments_given(a, OPTION_JSON))
-        print_json(a->words[0], &state, now_ns() - started);
+        print_json(a->words[0], &state, clock_ns() - started);
     else
-        print_text(a->words[0], &state, now_ns() - started);
+        print_text(a->words[0], &state, clock_ns() - started);
     leat_close(l);
     return report_flush(status == LEAT_OK ? EXIT_DONE : code);
 }

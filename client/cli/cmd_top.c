@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "commands.h"
 #include "queues.h"
 #include "words.h"
@@ -16,13 +16,6 @@ struct look {
     size_t count;
     uint64_t ns;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
 
 static const struct leat_queue_stat *find(const struct look *look, const char *name)
 {
@@ -95,7 +88,7 @@ static enum leat_status watch(struct leat *l, const struct arguments *a)
     struct timespec pause = {.tv_sec = (time_t)(interval / LEAT_SECOND), .tv_nsec = (long)(interval % LEAT_SECOND)};
     for (;;) {
         enum leat_status status = queues_all(l, &look.stats, &look.count);
-        look.ns = now_ns();
+        look.ns = clock_ns();
         if (status == LEAT_OK && arguments_given(a, OPTION_JSON))
             print_json(&look);
         else if (status == LEAT_OK)

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "clock.h"
 #include "commands.h"
 #include "damaged.h"
 #include "limits.h"
@@ -66,7 +67,8 @@ struct job {
     size_t input_room;
     char **env;
     char texts[ENV_ROOM][ENV_TEXT];
-    bool troubled; /* the user knows that the broker is away */
+    bool troubled;        /* the user knows that the broker is away */
+    uint64_t quiet_since; /* the last take that brought anything new */
 };
 
 static enum ending ending(const struct work *w)
@@ -259,14 +261,23 @@ static bool any_readable(struct job *j, uint64_t left)
     return any;
 }
 
-/* Only messages are left that the disk has lost: no more than are known. (Of the known ones some may be gone, finished
- * by hand or dead: then others are as many, and can be looked at.) More than can be known end it, too. */
+/* Whether messages are left that this worker has not met yet, and may: another one that drains the queue may be faster
+ * at each of them, for ever, so it waits a lease long. More than can be looked at have to be met. */
+static bool more_to_meet(const struct job *j, uint64_t left, size_t known)
+{
+    if (left <= known)
+        return false;
+    return left > LEAT_BATCH_MAX || clock_ns() - j->quiet_since < j->work->lease_ns;
+}
+
+/* Only messages are left that the disk has lost. (That no more are left than are known does not say so: of the known
+ * ones some may be gone, finished by hand or dead.) More than can be known end it, too. */
 static bool only_damaged(struct job *j, uint64_t left)
 {
     struct work *w = j->work;
     bool full;
     size_t known = damaged_count(&w->damaged, &full);
-    if (!full && (left > known || any_readable(j, left)))
+    if (!full && (more_to_meet(j, left, known) || any_readable(j, left)))
         return false;
     if (fail(w, EXIT_DATA))
         report_data(LEAT_CORRUPT,
@@ -292,21 +303,31 @@ static bool nothing_to_do(struct job *j, size_t damaged)
     struct work *w = j->work;
     j->troubled = false;
     bool fresh = damaged_tell(&w->damaged, w->queue, j->messages, damaged) > 0;
+    if (fresh)
+        j->quiet_since = clock_ns();
     return arguments_given(w->a, OPTION_DRAIN) && !fresh && drained(j);
+}
+
+/* Never in step with another worker, which would be there first each time that the same lease ends. */
+static uint64_t drain_wait(void)
+{
+    return (DRAIN_LOOK_MS / 2 + arc4random_uniform(DRAIN_LOOK_MS)) * LEAT_MILLISECOND;
 }
 
 static void *circle(void *arg)
 {
     struct job *j = arg;
     struct work *w = j->work;
+    j->quiet_since = clock_ns();
     bool drain = arguments_given(w->a, OPTION_DRAIN);
     while (ending(w) == ENDING_NOT) {
         size_t count = w->batch;
-        uint64_t wait = drain ? DRAIN_LOOK_MS * LEAT_MILLISECOND : WAIT_S * LEAT_SECOND;
+        uint64_t wait = drain ? drain_wait() : WAIT_S * LEAT_SECOND;
         enum leat_status status = leat_take(j->l, w->queue, wait, w->lease_ns, j->messages, &count);
         if (status == LEAT_OK) {
             j->troubled = false;
             run_messages(j, count);
+            j->quiet_since = clock_ns();
         } else if (status == LEAT_EMPTY || (status == LEAT_CORRUPT && count > 0)) {
             if (nothing_to_do(j, count))
                 break;

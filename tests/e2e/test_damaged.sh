@@ -71,8 +71,16 @@ is "of two that drain one queue, the first ends" [ $? = 65 ]
 wait $second
 is "and the second" [ $? = 65 ]
 is "and all others are done once" [ "$(seq -f 'more %03g of many' 1 40 | grep -v '001\|020\|040')" = "$(sort "$T/out1" "$T/out2")" ]
-is "the first has named all" [ "$(grep -c 'is damaged on' "$T/err1")" = 3 ]
-is "so has the second" [ "$(grep -c 'is damaged on' "$T/err2")" = 3 ]
+is "neither names one twice" [ "$(sort "$T/err1" | uniq -d)$(sort "$T/err2" | uniq -d)" = "" ]
+is "and together they have named all" [ "$(cat "$T/err1" "$T/err2" | sed -n 's/ is damaged on.*//p' | sort -u | wc -l)" = 3 ]
+# One that never meets them, since somebody else has them all the time, ends a lease later.
+holds_all() { leat take more -n 9 --wait 2s --lease 90s 2>>"$T/held"; [ "$(wc -l <"$T/held")" = 3 ]; }
+is "somebody takes them" until_true 30 holds_all
+began=$(date +%s%N)
+is "a drain that meets none of them ends" run 65 timeout 60 leat work more --drain --lease 1s -- cat
+is "with how many are left" grep -q '^leat: corrupt: more: 3 damaged messages are left, and nothing else$' "$T/err"
+is "and names none" [ "$(wc -l <"$T/err")" = 1 ]
+is "after a lease" [ $(($(date +%s%N) - began)) -ge 1000000000 ]
 
 # -- a message that somebody else has is waited for, although as many are left as are damaged --
 background timeout 60 leat work slow --drain --lease 30s -- cat >"$T/out1" 2>"$T/err1"
