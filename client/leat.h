@@ -297,7 +297,9 @@ typedef void leat_callback(struct leat *l, struct leat_result *r, void *user);
 /* Requests leave with the next leat_poll() or blocking call, in the order of submission, and execute in that order.
  * LEAT_OVERLOADED: the window (or memory_max) is full: call leat_poll(). Other refusals can never be sent. Up to 1000
  * entries. A take that waits keeps its place in the window: window - 1 requests may pass it, then the next waits for
- * it; use a handle of its own for long waits. */
+ * it; use a handle of its own for long waits. A take may end with LEAT_LEASE_LOST: broker or connection stood still,
+ * and the leases ended before the answer came; the messages come again. (leat_take() then takes once more by itself.)
+ */
 enum leat_status leat_submit_put(struct leat *l, const char *queue, const struct leat_put_entry *entries, size_t count,
                                  leat_callback *callback, void *user);
 enum leat_status leat_submit_take(struct leat *l, const char *queue, uint64_t wait_ns, uint64_t lease_ns, size_t max,

@@ -26,7 +26,7 @@ STATUS(QUEUE_EXISTS, queue_exists, 33, false, "the queue exists with other attri
 STATUS(QUEUES_FULL, queues_full, 34, true, "the limit queues_max is reached")
 STATUS(STALE_RECEIPT, stale_receipt, 35, false, "the receipt is stale: a newer lease exists, the message is gone, or the lease has ended and only an ack would count")
 STATUS(BAD_RECEIPT, bad_receipt, 36, false, "the receipt was not made by this broker")
-STATUS(LEASE_LOST, lease_lost, 37, false, "the lease was lost before its reply could be repeated")
+STATUS(LEASE_LOST, lease_lost, 37, false, "the lease ended before its reply could be sent, or sent again")
 STATUS(LEASES_FULL, leases_full, 38, true, "the limit leases_max is reached")
 STATUS(READY_FULL, ready_full, 39, true, "the limit ready_max is reached")
 STATUS(EMPTY, empty, 40, true, "no message is ready")

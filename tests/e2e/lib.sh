@@ -109,6 +109,8 @@ until_lines() {
         read -r -t 0.02 <>"$T/.never" || :
     done
 }
+# stand_still PID SECONDS: the program is stopped, and goes on as if nothing had been.
+stand_still() { kill -STOP "$1" && { read -r -t "$2" <>"$T/.never" || :; } && kill -CONT "$1"; }
 # until_true SECONDS COMMAND...: again and again, until it succeeds; false when that takes too long.
 until_true() {
     local end=$((SECONDS + $1))

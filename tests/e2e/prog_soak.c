@@ -5,9 +5,13 @@
  * Puts, takes, acks and nacks are pipelined over three connections. Of a hundred deliveries two are given back, half of
  * them with a delay, and every two hundredth is left until its lease of 3 s runs out. Every tenth of the time a line
  * "t PERCENT PUTS ACKS" tells how far it is. Then no more is put and the queue is emptied. At the end the broker's
- * counters must be the oracle's: every message finished once, every delivery ended once, none left.
+ * counters must be the oracle's: every message finished once, every delivery ended once, none left. When the broker
+ * stands still for longer than a lease, takes end with `lease_lost`: what they had leased, the broker has counted as
+ * taken and as run out, and nobody has seen it. And an ack is a good one when the lease has run out and nobody else has
+ * the message yet. The broker may count as many expiries more as such takes and such acks can hold.
  *
- * The last line is "put N, N a second". Exit: 0, or 1 with a sentence. */
+ * The last lines are "slowest take MS, longest turn MS" (the latter: how long we stood still ourselves) and "put N, N a
+ * second". Exit: 0, or 1 with a sentence. */
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -43,9 +47,12 @@ static struct {
     unsigned puts_out, takes_out, ends_out;
     struct {
         uint64_t puts, deliveries, acks, nacks, left, stale;
+        uint64_t late, lost; /* acks that may have come behind their leases; takes */
     } count;
+    double slowest_take, last_turn, longest_turn; /* seconds */
     struct leat_receipt todo[TAKES * TAKE_MAX + BATCH];
     uint64_t todo_number[TAKES * TAKE_MAX + BATCH];
+    double todo_asked[TAKES * TAKE_MAX + BATCH]; /* when it was to be taken: its lease is younger */
     unsigned todo_count;
 } s;
 
@@ -117,6 +124,7 @@ static bool put_more(void)
 struct batch {
     unsigned count;
     uint64_t numbers[BATCH];
+    double asked; /* for the first of them */
 };
 
 static void on_ack(struct leat *l, struct leat_result *r, void *user)
@@ -136,6 +144,7 @@ static void on_ack(struct leat *l, struct leat_result *r, void *user)
         if (o.status == LEAT_OK) {
             learn(b->numbers[i], FINISHED);
             s.count.acks++;
+            s.count.late += (seconds() - b->asked) * 1000 >= LEASE_MS;
         }
     }
     free(b);
@@ -150,6 +159,9 @@ static bool ack_more(void)
     must(b != NULL);
     b->count = s.todo_count < BATCH ? s.todo_count : BATCH;
     memcpy(b->numbers, s.todo_number, b->count * sizeof b->numbers[0]);
+    b->asked = s.todo_asked[0];
+    for (unsigned i = 1; i < b->count; i++)
+        b->asked = s.todo_asked[i] < b->asked ? s.todo_asked[i] : b->asked;
     if (leat_submit_ack(s.ends, s.queue, s.todo, b->count, on_ack, b) != LEAT_OK) {
         free(b);
         return false;
@@ -157,6 +169,7 @@ static bool ack_more(void)
     s.todo_count -= b->count;
     memmove(s.todo, s.todo + b->count, s.todo_count * sizeof s.todo[0]);
     memmove(s.todo_number, s.todo_number + b->count, s.todo_count * sizeof s.todo_number[0]);
+    memmove(s.todo_asked, s.todo_asked + b->count, s.todo_count * sizeof s.todo_asked[0]);
     s.ends_out++;
     return true;
 }
@@ -175,7 +188,7 @@ static void on_nack(struct leat *l, struct leat_result *r, void *user)
     s.ends_out--;
 }
 
-static void deliver(const struct leat_message *m)
+static void deliver(const struct leat_message *m, double asked)
 {
     uint64_t n = history_whose(m->body, m->body_size);
     if (n == 0 || n >= s.next)
@@ -194,7 +207,8 @@ static void deliver(const struct leat_message *m)
         return;
     }
     s.todo[s.todo_count] = m->receipt;
-    s.todo_number[s.todo_count++] = n;
+    s.todo_number[s.todo_count] = n;
+    s.todo_asked[s.todo_count++] = asked;
 }
 
 static void on_take(struct leat *l, struct leat_result *r, void *user)
@@ -202,10 +216,14 @@ static void on_take(struct leat *l, struct leat_result *r, void *user)
     (void)l;
     struct leat_message m;
     enum leat_status status = leat_result_status(r);
+    double asked = (double)(uintptr_t)user / 1e6, took = seconds() - asked;
     while (leat_result_message(r, &m))
-        deliver(&m);
-    if (status != LEAT_OK && status != LEAT_EMPTY)
-        fail("take: %s after %.3f s", leat_status_name(status), seconds() - (double)(uintptr_t)user / 1e6);
+        deliver(&m, asked);
+    s.slowest_take = took > s.slowest_take ? took : s.slowest_take;
+    if (status == LEAT_LEASE_LOST && took * 1000 >= LEASE_MS)
+        s.count.lost++;
+    else if (status != LEAT_OK && status != LEAT_EMPTY)
+        fail("take: %s after %.3f s", leat_status_name(status), took);
     s.takes_out--;
 }
 
@@ -234,6 +252,9 @@ static void rest(void)
 
 static void turn(void)
 {
+    double now = seconds();
+    s.longest_turn = s.last_turn > 0 && now - s.last_turn > s.longest_turn ? now - s.last_turn : s.longest_turn;
+    s.last_turn = now;
     while (put_more())
         ;
     while (ack_more())
@@ -242,6 +263,28 @@ static void turn(void)
         ;
     if (leat_poll(s.puts, 0) + leat_poll(s.takes, 0) + leat_poll(s.ends, 0) == 0)
         rest();
+}
+
+/* Both sides of the books, and their difference is what nobody could see. */
+static void tell(const struct leat_queue_stat *q)
+{
+    const struct {
+        const char *name;
+        uint64_t n;
+    } ours[] = {{"puts", s.count.puts},       {"deliveries", s.count.deliveries},
+                {"acks", s.count.acks},       {"nacks", s.count.nacks},
+                {"left", s.count.left},       {"stale", s.count.stale},
+                {"maybe late", s.count.late}, {"takes lost", s.count.lost}},
+      theirs[] = {{"puts", q->puts},         {"takes", q->takes},
+                  {"acks", q->acks},         {"nacks", q->nacks},
+                  {"expiries", q->expiries}, {"left", q->ready + q->leased + q->delayed + q->dead}};
+    fputs("oracle:", stdout);
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        printf("%s %llu %s", i ? "," : "", (unsigned long long)ours[i].n, ours[i].name);
+    fputs("; broker:", stdout);
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+        printf("%s %llu %s", i ? "," : "", (unsigned long long)theirs[i].n, theirs[i].name);
+    putchar('\n');
 }
 
 /* Everything is finished, by our count; what the broker says must be the same. */
@@ -253,16 +296,11 @@ static void compare(void)
     for (uint64_t n = 1; n < s.next; n++)
         if (known(n) != (PUT | FINISHED))
             fail("message %llu was %s", (unsigned long long)n, known(n) & PUT ? "never finished" : "never put");
-    printf("oracle: %llu puts, %llu deliveries, %llu acks, %llu nacks, %llu left, %llu stale; broker: %llu puts, %llu "
-           "takes, %llu acks, %llu nacks, %llu expiries, %llu left\n",
-           (unsigned long long)s.count.puts, (unsigned long long)s.count.deliveries, (unsigned long long)s.count.acks,
-           (unsigned long long)s.count.nacks, (unsigned long long)s.count.left, (unsigned long long)s.count.stale,
-           (unsigned long long)q.puts, (unsigned long long)q.takes, (unsigned long long)q.acks,
-           (unsigned long long)q.nacks, (unsigned long long)q.expiries,
-           (unsigned long long)(q.ready + q.leased + q.delayed + q.dead));
-    if (q.puts != s.count.puts || q.takes != s.count.deliveries || q.acks != s.count.acks || q.nacks != s.count.nacks)
+    tell(&q);
+    if (q.puts != s.count.puts || q.acks != s.count.acks || q.nacks != s.count.nacks)
         fail("the counters are not the oracle's");
-    if (q.expiries != s.count.left + s.count.stale || q.ready + q.leased + q.delayed + q.dead != 0)
+    uint64_t unseen = q.takes - s.count.deliveries, late = q.expiries - s.count.left - s.count.stale - unseen;
+    if (unseen > s.count.lost * TAKE_MAX || late > s.count.late || q.ready + q.leased + q.delayed + q.dead != 0)
         fail("a delivery did not end, or ended twice");
 }
 
@@ -287,6 +325,7 @@ static void run(void)
             break; /* takes may wait on */
     }
     compare();
+    printf("slowest take %.0f ms, longest turn %.0f ms\n", s.slowest_take * 1e3, s.longest_turn * 1e3);
     printf("put %llu, %llu a second\n", (unsigned long long)s.count.puts,
            (unsigned long long)((double)s.count.puts / took));
 }

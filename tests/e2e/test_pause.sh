@@ -12,7 +12,6 @@ RANDOM=${SEED:-$$}
 export LEAT_ADDRESS
 OPTIONS=(--data "$T/data" "${SMALL[@]}" --session-timeout 1s)
 counter() { "$B/leat" queue stat jobs --json | sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" | head -n 1; }
-stand_still() { kill -STOP "$1" && { read -r -t 1.5 <>"$T/.never" || :; } && kill -CONT "$1"; }
 
 is "the broker starts" broker "${OPTIONS[@]}" || finish
 LEAT_ADDRESS=$address
@@ -22,9 +21,9 @@ stood=0
 for cycle in $(seq "$cycles"); do
     until_lines "$T/clients" $(($(wc -l <"$T/clients") + 1 + RANDOM % 20)) 60 || break
     case $((cycle % 3)) in
-    0) stand_still "$pid" && broker_ends KILL && broker "${OPTIONS[@]}" ;;
-    1) stand_still "$pid" ;;
-    2) stand_still $clients ;;
+    0) stand_still "$pid" 1.5 && broker_ends KILL && broker "${OPTIONS[@]}" ;;
+    1) stand_still "$pid" 1.5 ;;
+    2) stand_still $clients 1.5 ;;
     esac || break
     stood=$cycle
 done

@@ -3,7 +3,8 @@
 # its memory, descriptors and disk are at the end what they were at half time, when all tables have been written once.
 #
 # What this machine can do is measured first, for a few seconds. Sessions and connections come and go meanwhile: every tenth
-# of the time somebody asks for the counters over TCP and HTTP. `make soak` runs it for an hour.
+# of the time somebody asks for the counters over TCP and HTTP; once the broker stands still for longer than a lease.
+# `make soak` runs it for an hour.
 seconds=40
 [ "$1" = --seconds ] && seconds=$2
 . tests/e2e/lib.sh soak
@@ -26,10 +27,11 @@ clients=$!
 for tenth in 1 2 3 4 5 6 7 8 9 10; do
     until_lines "$T/run" $tenth $((seconds / 5 + 60)) || break
     is "others are served" ask
+    [ $tenth = 2 ] && is "the broker stands still for 4 s" stand_still "$pid" 4
     echo "$tenth $(memory) $(descriptors) $(disk)" >>"$T/samples"
 done
 is "$seconds s at $rate messages a second end with equal counters" wait $clients || tail -n 3 "$T/run"
-grep -E '^(oracle|put)' "$T/run"
+grep -E '^(oracle|slowest|put)' "$T/run"
 read -r m0 d0 b0 <<<"$(sed -n 's/^5 //p' "$T/samples")"
 read -r m1 d1 b1 <<<"$(sed -n 's/^10 //p' "$T/samples")"
 echo "soak: memory $m0 -> $m1 KiB, descriptors $d0 -> $d1, disk $((b0 >> 10)) -> $((b1 >> 10)) KiB"
