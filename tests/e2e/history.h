@@ -4,6 +4,7 @@
  *   p N OUTCOME [ID]     a put was answered, or nobody knows: ok (then with its id), fail, unknown
  *   d N ID ATTEMPT       delivered, and the body was N's, byte for byte
  *   w ID                 delivered with a body that nobody put
+ *   c COUNT              a take of so many ended with `corrupt`: the broker's disk has lost their bytes, or is gone
  *   a N OUTCOME          an ack of the newest receipt was answered: ok, stale, fail, unknown
  *   x N OUTCOME          an ack of a receipt that had a newer one by then
  *   drained              the queue is empty: everything that was left has been delivered above

@@ -119,13 +119,15 @@ until_true() {
         read -r -t 0.1 <>"$T/.never" || :
     done
 }
-# judge HISTORY [WORDS]: a check for each promise, by prog_judge; what it said stays in $T/judged.
+# judge HISTORY [WORDS]: a check for each promise, by prog_judge; what it said stays in $T/judged. With disk_fails=1 the
+# broker may have called messages damaged while it had no disk.
 judge() {
     local verdict promise rest
     is "${2:-}the history is judged" verdicts "$1"
     while read -r verdict promise rest; do
         case $verdict in kept | broken) is "${2:-}$promise $rest" [ "$verdict" = kept ] ;; esac
     done <"$T/judged"
+    [ -n "$disk_fails" ] || is "${2:-}nothing is called damaged" [ "$(grep -c '^c ' "$1")" = 0 ]
     grep ^seen "$T/judged"
 }
 verdicts() {

@@ -232,8 +232,11 @@ static void on_take(struct leat *l, struct leat_result *r, void *user)
     (void)l;
     (void)user;
     struct leat_message m;
-    while (leat_result_message(r, &m))
-        deliver(&m);
+    if (leat_result_status(r) == LEAT_CORRUPT)
+        fprintf(h.file, "c %zu\n", leat_result_count(r));
+    else
+        while (leat_result_message(r, &m))
+            deliver(&m);
     h.takes_out--;
 }
 

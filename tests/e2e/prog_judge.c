@@ -42,7 +42,7 @@ static struct {
     char first[promises][128];
     struct message *messages;
     uint64_t room;
-    uint64_t puts, unknown, failed, deliveries, again, acks, stale;
+    uint64_t puts, unknown, failed, deliveries, again, acks, stale, damaged;
 } j;
 
 static void broke(enum promise p, uint64_t n, const char *line)
@@ -117,6 +117,10 @@ static bool read_line(const char *line, bool *is_drained)
         broke(bodies_equal, 0, line);
         return true;
     }
+    if (sscanf(line, "c %llu", &n) == 1) {
+        j.damaged += n;
+        return true;
+    }
     if (sscanf(line, "%c %llu %63s %63s", &kind, &n, a, b) < 3)
         return false;
     if (kind == 'p')
@@ -188,9 +192,9 @@ int main(int argc, char **argv)
     }
     printf(
         "seen: %llu puts ok, %llu unknown, %llu refused; %llu deliveries, %llu of them again; %llu acks ok; %llu old "
-        "receipts tried\n",
+        "receipts tried; %llu called damaged\n",
         (unsigned long long)j.puts, (unsigned long long)j.unknown, (unsigned long long)j.failed,
         (unsigned long long)j.deliveries, (unsigned long long)j.again, (unsigned long long)j.acks,
-        (unsigned long long)j.stale);
+        (unsigned long long)j.stale, (unsigned long long)j.damaged);
     return all != 0;
 }

@@ -19,7 +19,7 @@ done
 RANDOM=${SEED:-$$}
 loop_disk power_cut 256M
 OPTIONS=(--data "$T/disk/data" "${SMALL[@]}" --disk-max 128M)
-late=0
+late=0 disk_fails=1
 
 cut() { # ORDER
     if [ "$1" = kill_first ]; then
