@@ -2,7 +2,7 @@
 # run.sh PROGRAM... - runs each test program, adds up the "N passed, N failed" lines, shows the output of the failing ones.
 passed=0 failed=0 skipped=0
 for program in "$@"; do
-    out=$(timeout "${TEST_TIMEOUT:-300}" "$program" 2>&1)
+    out=$(timeout "${TEST_TIMEOUT:-600}" "$program" 2>&1)
     rc=$?
     line=$(printf '%s\n' "$out" | grep -E '^[0-9]+ passed, [0-9]+ failed' | tail -n 1)
     p=$(printf '%s\n' "$line" | sed -n 's/^\([0-9]*\) passed.*/\1/p')
