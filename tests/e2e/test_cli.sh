@@ -221,8 +221,10 @@ exec 8>pipe
 seq 1 10000 >&8
 is "lines go out while the input is open" until_true ready lines 10000
 crash
-seq 10001 30000 >&8
+seq 10001 30000 >&8 & # no more is read than can be under way: the pipe may fill up
+writer=$!
 start
+wait "$writer"
 seq 30001 40000 >&8
 exec 8>&-
 wait "$putter"
