@@ -39,6 +39,7 @@ enum {
     ENV_TEXT = 128,
     TRY_AGAIN_MS = 200,
     DRAIN_LOOK_MS = 50,
+    PEEK_BYTES = 900 * 1024, /* a peek shows so much for sure: its answer is cut at 1 MiB, headers included */
     GRACE_S = 10
 };
 
@@ -262,22 +263,23 @@ static bool any_readable(struct job *j, uint64_t left)
 }
 
 /* Whether messages are left that this worker has not met yet, and may: another one that drains the queue may be faster
- * at each of them, for ever, so it waits a lease long. More than can be looked at have to be met. */
-static bool more_to_meet(const struct job *j, uint64_t left, size_t known)
+ * at each of them, for ever, so it waits a lease long. More than one peek can show have to be met. */
+static bool more_to_meet(const struct job *j, uint64_t left, uint64_t bytes, size_t known)
 {
     if (left <= known)
         return false;
-    return left > LEAT_BATCH_MAX || clock_ns() - j->quiet_since < j->work->lease_ns;
+    bool shown = left <= LEAT_BATCH_MAX && bytes <= PEEK_BYTES;
+    return !shown || clock_ns() - j->quiet_since < j->work->lease_ns;
 }
 
 /* Only messages are left that the disk has lost. (That no more are left than are known does not say so: of the known
  * ones some may be gone, finished by hand or dead.) More than can be known end it, too. */
-static bool only_damaged(struct job *j, uint64_t left)
+static bool only_damaged(struct job *j, uint64_t left, uint64_t bytes)
 {
     struct work *w = j->work;
     bool full;
     size_t known = damaged_count(&w->damaged, &full);
-    if (!full && (more_to_meet(j, left, known) || any_readable(j, left)))
+    if (!full && (more_to_meet(j, left, bytes, known) || any_readable(j, left)))
         return false;
     if (fail(w, EXIT_DATA))
         report_data(LEAT_CORRUPT,
@@ -294,7 +296,7 @@ static bool drained(struct job *j)
     if (leat_queue_stat(j->l, j->work->queue, &stat) != LEAT_OK)
         return false;
     uint64_t left = stat.ready + stat.leased + stat.delayed;
-    return left == 0 || only_damaged(j, left);
+    return left == 0 || only_damaged(j, left, stat.bytes);
 }
 
 /* A take that brought nothing to work on: whether it ends this circle. */

@@ -300,6 +300,7 @@ static void compare(void)
     tell(&q);
     if (q.puts != s.count.puts || q.acks != s.count.acks || q.nacks != s.count.nacks)
         fail("the counters are not the oracle's");
+    /* What is negative is larger than any bound. */
     uint64_t unseen = q.takes - s.count.deliveries, late = q.expiries - s.count.left - s.count.stale - unseen;
     if (unseen > s.count.slow * TAKE_MAX || late > s.count.late || q.ready + q.leased + q.delayed + q.dead != 0)
         fail("a delivery did not end, or ended twice");

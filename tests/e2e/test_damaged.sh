@@ -82,6 +82,20 @@ is "with how many are left" grep -q '^leat: corrupt: more: 3 damaged messages ar
 is "and names none" [ "$(wc -l <"$T/err")" = 1 ]
 is "after a lease" [ $(($(date +%s%N) - began)) -ge 1000000000 ]
 
+# More than one peek can show: the whole one behind them is not overlooked, though somebody else has them all at first.
+leat queue create large
+cut=()
+for i in $(seq 101 120); do
+    { echo "large $i" && head -c 60000 /dev/zero | tr '\0' .; } | leat put large - >/dev/null
+    cut+=($BODY "large $i")
+done
+leat put large "large and whole" >/dev/null
+is "large ones are lost" restart_damaged "${cut[@]}" || finish
+is "somebody has those that one answer holds" run 65 leat take large -n 30 --lease 5s
+is "and the others" [ "$(leat take large -n 30 --lease 5s --raw)" = "large and whole" ]
+is "a drain that sees none of it" run 65 timeout 60 leat work large --drain --lease 1s -- cat
+is "has waited for it" [ "$(cat "$T/out")" = "large and whole" ]
+
 # -- a message that somebody else has is waited for, although as many are left as are damaged --
 background timeout 60 leat work slow --drain --lease 30s -- cat >"$T/out1" 2>"$T/err1"
 worker=$!
